@@ -1,0 +1,97 @@
+// Programs as files: text and weights below one model folder.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "milgen/diagnostic.h"
+#include "milgen/layout.h"
+#include "milgen/print.h"
+#include "milgen/program.h"
+
+namespace milgen {
+
+class WeightSink;
+class WeightSource;
+
+struct EmitOptions {
+  LayoutOptions layout = {};
+  /// Payloads of one dtype with the same bytes are stored once; costs a pass over all weights.
+  bool merge_identical = false;
+  PrintOptions print = {};
+  bool write_text = true;
+  bool write_weights = true;
+  /// Reads every value once before the first file is touched, so that a strict source that refuses
+  /// one leaves the folder as it was.
+  bool check_values_first = false;
+};
+
+struct EmittedFile {
+  std::string path;  ///< below the folder
+  std::uint64_t size_bytes = 0;
+};
+
+/// Told from time to time how far the weights are.
+using Progress = void (*)(void* context, std::string_view what, std::uint64_t done_bytes,
+                          std::uint64_t total_bytes);
+
+/// Writes FOLDER/NAME.mil for each program and their weight files below FOLDER/weights. The folder
+/// is made when it is missing. Each file is written beside its place and renamed, so an existing
+/// file survives a failed write; text is written after all weights, so a text never stands without
+/// them. Weights stream: memory stays at some chunks whatever their size. False when something was
+/// reported as an error.
+bool emit(std::span<const Program> programs, const std::string& folder, WeightSource& source,
+          const EmitOptions& options, Diagnostics& diagnostics,
+          std::vector<EmittedFile>* written = nullptr, Progress progress = nullptr,
+          void* context = nullptr);
+
+/// What the bytes of a weight are.
+struct WeightListingRow {
+  std::string name;
+  DType dtype = DType::none;
+  Shape shape;
+  std::string path;          ///< "weights/wq.bin"
+  std::uint64_t offset = 0;  ///< of the record
+  std::uint64_t size_bytes = 0;
+  std::string sha256;  ///< of the payload, 64 hex digits
+};
+
+/// The rows of a layout, file by file, without writing anything.
+bool list_weights(std::span<const Program> programs, const WeightLayout& layout,
+                  WeightSource& source, Diagnostics& diagnostics,
+                  std::vector<WeightListingRow>& rows);
+
+/// Holds what the programs want against what `source` has and reports all that is missing, surplus
+/// or of another shape in one go, without reading values.
+bool check_source(std::span<const Program> programs, const WeightSource& source,
+                  Diagnostics& diagnostics);
+
+/// Streams the payload of one weight: from `source`, or for values of its own from the program.
+bool read_weight(const Program& program, std::size_t index, WeightSource& source, WeightSink& sink,
+                 Diagnostics& diagnostics);
+
+/// A BLOBFILE of some text.
+struct WeightReference {
+  std::string name;  ///< of the constant, for reports
+  std::string path;  ///< "@model_path/weights/wq.bin"
+  std::uint64_t offset = 0;
+  DType dtype = DType::none;
+  Shape shape;
+};
+
+/// The references of the programs' texts.
+std::vector<WeightReference> weight_references(std::span<const Program> programs,
+                                               const WeightLayout& layout);
+
+/// Holds references against the files below `folder`, and reports each that does not: the path
+/// begins with @model_path and does not leave the folder (`weight.path`); the file is there and
+/// sound (`file.*`, `blob.*`, once a file); a record stands at the offset (`weight.reference`:
+/// never inside another payload, since the file is walked record by record); the record has the
+/// reference's dtype and as many bytes as it takes (`weight.record`).
+bool check_weights(std::span<const WeightReference> references, const std::string& folder,
+                   Diagnostics& diagnostics);
+
+}  // namespace milgen

@@ -1,0 +1,321 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <set>
+
+#include "cli/artifacts.h"
+#include "cli/commands.h"
+#include "cli/files.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/text_diff.h"
+#include "cli/transcript.h"
+#include "support/rule.h"
+
+namespace milgen::cli {
+namespace {
+
+/// One run of `check`.
+class Check {
+ public:
+  Check(Context& context, const Args& args)
+      : context_(context),
+        args_(args),
+        golden_dir_(args.positionals().empty() ? "golden" : args.positionals()[0]),
+        filter_(args.value("--filter")),
+        accept_(args.has("--accept")) {
+    while (golden_dir_.size() > 1 && golden_dir_.ends_with('/')) golden_dir_.pop_back();
+    std::error_code code;
+    if (args.positionals().empty() && !accept_ && !context.streams.other_golden.empty() &&
+        !std::filesystem::is_directory(context.resolve(golden_dir_), code)) {
+      golden_dir_ = context.streams.other_golden;
+    }
+  }
+
+  int run() {
+    if (accept_ && context_.streams.ci) {
+      diagnostics_.error(rule<"usage.ci">.id(),
+                         "--accept is refused where CI is set: goldens are accepted by whoever "
+                         "looks at what changed");
+      return context_.usage_error(diagnostics_, "check");
+    }
+    std::error_code code;
+    if (!std::filesystem::is_directory(context_.resolve(golden_dir_), code) && !accept_) {
+      diagnostics_.error(rule<"golden.folder">.id(),
+                         fmt::format("there is no folder '{}'; '{} check --accept {}' makes it",
+                                     golden_dir_, context_.streams.program, golden_dir_));
+      return context_.fail(diagnostics_);
+    }
+    for (const GoldenKernel& golden : golden_kernels(context_, golden_dir_)) {
+      if (passes_filter(golden, filter_)) check_kernel(golden);
+    }
+    check_transcripts();
+    if (args_.has("--artifacts")) {
+      const std::string dir(args_.value("--artifacts"));
+      ArtifactOptions options{.golden_dir = golden_dir_,
+                              .config = std::string(args_.value("--config")),
+                              .filter = filter_,
+                              .weights = !args_.has("--no-weights")};
+      std::vector<Finding> found;
+      if (!check_artifacts(context_, dir, options, artifacts_, found, diagnostics_)) {
+        return context_.fail(diagnostics_);
+      }
+      for (Finding& finding : found) {
+        const std::string file = finding.what.place.file;
+        differs(std::move(finding), file);
+      }
+    }
+    if (kernels_ == 0 && transcripts_ == 0 && artifacts_.empty()) {
+      diagnostics_.error(
+          rule<"golden.folder">.id(),
+          filter_.empty()
+              ? fmt::format("nothing is in '{}' and no kernel is registered", golden_dir_)
+              : fmt::format("nothing in '{}' fits '{}'", golden_dir_, filter_));
+      return context_.fail(diagnostics_);
+    }
+    context_.report(diagnostics_);
+    write_end();
+    if (!differing_.empty()) return kExitDiffers;
+    return diagnostics_.has_errors() ? kExitFailed : kExitDone;
+  }
+
+ private:
+  bool json() const { return args_.value("--format") == "json"; }
+
+  std::string accept_command(std::string_view what) const {
+    return fmt::format("{} check --accept {} --filter {}", context_.streams.program, golden_dir_,
+                       what);
+  }
+
+  /// Takes note of a difference; `item` is what is counted as differing.
+  void differs(Finding finding, const std::string& item) {
+    differing_.insert(item);
+    if (!json()) context_.streams.out << finding_text(context_, finding);
+    findings_.push_back(std::move(finding));
+  }
+  void differs(Rule rule, Place place, std::string message, const std::string& item,
+               std::string detail = {}, std::string accept = {}) {
+    differs({.what = {.id = std::string(rule.id()),
+                      .message = std::move(message),
+                      .place = std::move(place),
+                      .notes = {}},
+             .detail = std::move(detail),
+             .accept = std::move(accept)},
+            item);
+  }
+
+  bool accept_file(const std::string& path, std::string_view content, const std::string& how) {
+    const std::string full = context_.resolve(path);
+    if (!make_parent_folders(full, diagnostics_) || !write_file(full, content, diagnostics_)) {
+      return false;
+    }
+    accepted_.push_back(path);
+    if (!json()) context_.streams.out << fmt::format("accepted {} ({})\n", path, how);
+    return true;
+  }
+
+  /// Holds one golden file against what it has to be.
+  void compare(Rule rule, const std::string& path, bool there, const std::string& golden,
+               const std::string& now, const std::string& item, const std::string& filter,
+               std::string_view what) {
+    if (!there) {
+      if (accept_) {
+        accept_file(path, now, "new");
+      } else {
+        differs(milgen::rule<"golden.missing">, Place(path),
+                fmt::format("there is no golden {}", what), item, {}, accept_command(filter));
+      }
+      return;
+    }
+    if (golden == now) return;
+    const TextDiff diff = diff_text(golden, now);
+    if (accept_) {
+      accept_file(path, now, diff.summary());
+      return;
+    }
+    differs(rule, Place(path, diff.line, diff.column), fmt::format("{}: {}", what, diff.summary()),
+            item, diff.hunks, accept_command(filter));
+  }
+
+  void check_kernel(const GoldenKernel& golden) {
+    ++kernels_;
+    const std::string item = golden.folder + "/" + golden.id();
+    std::string text;
+    std::string listing_file;
+    Diagnostics ignored;
+    const bool has_text =
+        golden.on_disk && read_text(context_.resolve(golden.mil_path()), text, ignored);
+    const bool has_listing =
+        golden.on_disk && read_text(context_.resolve(golden.weights_path()), listing_file, ignored);
+    if (golden.entry == nullptr) {
+      differs(rule<"golden.unknown">, Place(golden.mil_path()),
+              fmt::format("no kernel '{}/{}' is registered; register it or remove the golden",
+                          golden.set, golden.kernel),
+              item);
+      return;
+    }
+    Listing listing;
+    Diagnostics problems;
+    const bool readable =
+        has_listing && parse_listing(listing_file, golden.weights_path(), listing, problems);
+    ListingHeader header = listing.header;
+    if (golden.named != nullptr) {
+      header = header_of(golden);
+      if (readable) {
+        header.seed = listing.header.seed;
+        header.print = listing.header.print;
+        header.layout = listing.header.layout;
+      }
+    } else if (!has_listing) {
+      differs(rule<"golden.missing">, Place(golden.weights_path()),
+              fmt::format("there is no listing, and set '{}' has no configuration '{}' to make it "
+                          "from",
+                          golden.set, golden.config),
+              item);
+      return;
+    }
+    if (has_listing && !readable && (!accept_ || golden.named == nullptr)) {
+      for (const Diagnostic& problem : problems.all()) {
+        // Without the header nobody knows what to accept, unless the registry does.
+        differs({.what = problem,
+                 .detail = {},
+                 .accept = golden.named != nullptr ? accept_command(golden.id()) : std::string()},
+                item);
+      }
+      return;
+    }
+    header.set = golden.set;
+    header.kernel = golden.kernel;
+    header.config = golden.config;
+    GoldenContent content;
+    Diagnostics made;
+    if (!make_golden(context_, header, golden.weights_path(), content, made)) {
+      for (const Diagnostic& problem : made.all()) {
+        differs({.what = problem, .detail = {}, .accept = {}}, item);
+      }
+      return;
+    }
+    compare(rule<"golden.text">, golden.mil_path(), has_text, text, content.text, item, golden.id(),
+            fmt::format("text of {}/{} at {}", golden.set, golden.kernel, golden.config));
+    compare(rule<"golden.weights">, golden.weights_path(), has_listing, listing_file,
+            listing_text(content.listing), item, golden.id(),
+            fmt::format("weight listing of {}/{} at {}", golden.set, golden.kernel, golden.config));
+  }
+
+  void check_transcripts() {
+    namespace fs = std::filesystem;
+    std::vector<std::string> paths;  // below golden_dir_
+    const fs::path root = context_.resolve(golden_dir_);
+    std::error_code code;
+    for (fs::recursive_directory_iterator file(root, code), end; !code && file != end;
+         file.increment(code)) {
+      if (file->path().extension() == ".golden") {
+        paths.push_back(file->path().lexically_relative(root).generic_string());
+      }
+    }
+    std::ranges::sort(paths);
+    for (const std::string& path : paths) {
+      const std::string stem = fs::path(path).stem().string();
+      const std::string without = path.substr(0, path.size() - std::string(".golden").size());
+      if (filter_.empty() || glob_matches(filter_, stem) || glob_matches(filter_, without) ||
+          glob_matches(filter_, path)) {
+        check_transcript(fmt::format("{}/{}", golden_dir_, path), without, stem);
+      }
+    }
+  }
+
+  void check_transcript(const std::string& path, const std::string& id, const std::string& stem) {
+    ++transcripts_;
+    Diagnostics problems;
+    std::string text;
+    Transcript transcript;
+    Transcript replayed;
+    bool done = read_text(context_.resolve(path), text, problems) &&
+                parse_transcript(text, path, transcript, problems);
+    if (done) {
+      replayed = transcript;
+      done = replay_transcript(context_, path, replayed, problems);
+    }
+    if (!done) {
+      for (const Diagnostic& problem : problems.all()) {
+        differs({.what = problem, .detail = {}, .accept = {}}, path);
+      }
+      return;
+    }
+    const bool bad = stem.starts_with("bad_");
+    if (bad != replayed.expects_failure()) {
+      differs(rule<"transcript.name">, Place(path),
+              bad ? "the name starts with bad_ but every exit code is 0"
+                  : "an exit code is not 0 but the name does not start with bad_",
+              path);
+    }
+    compare(rule<"golden.transcript">, path, true, text, transcript_text(replayed), path, id,
+            "transcript");
+  }
+
+  std::string counts() const {
+    std::vector<std::string> parts;
+    if (kernels_ != 0) parts.push_back(counted(kernels_, "kernel"));
+    if (transcripts_ != 0) parts.push_back(counted(transcripts_, "transcript"));
+    if (!artifacts_.empty()) {
+      std::size_t files = 0;
+      for (const ArtifactResult& artifact : artifacts_) files += artifact.weight_files;
+      parts.push_back(counted(artifacts_.size(), "artifact"));
+      if (files != 0) parts.back() += fmt::format(" with {}", counted(files, "weight file"));
+    }
+    return fmt::format("{}", fmt::join(parts, ", "));
+  }
+
+  void write_end() {
+    if (json()) {
+      Json root;
+      root["golden"] = golden_dir_;
+      root["kernels"] = kernels_;
+      root["transcripts"] = transcripts_;
+      root["artifacts"] = artifacts_.size();
+      root["differ"] = differing_.size();
+      root["accepted"] = accepted_;
+      root["findings"] = Json::array();
+      for (const Finding& finding : findings_) {
+        Json entry = to_json(context_, finding.what);
+        entry["detail"] = finding.detail;
+        entry["accept"] = finding.accept;
+        root["findings"].push_back(std::move(entry));
+      }
+      context_.streams.out << json_text(root);
+      return;
+    }
+    std::string end = "all match";
+    if (!differing_.empty()) {
+      end = fmt::format("{} {}", grouped(differing_.size()),
+                        differing_.size() == 1 ? "differs" : "differ");
+    }
+    if (!accepted_.empty()) {
+      end = fmt::format("{} accepted{}", counted(accepted_.size(), "file"),
+                        differing_.empty() ? "" : ", " + end);
+    }
+    context_.streams.out << fmt::format("{}: {}\n", counts(), end);
+  }
+
+  Context& context_;
+  const Args& args_;
+  std::string golden_dir_;
+  std::string filter_;
+  bool accept_;
+  Diagnostics diagnostics_;
+  std::vector<Finding> findings_;
+  std::set<std::string> differing_;
+  std::vector<std::string> accepted_;
+  std::vector<ArtifactResult> artifacts_;
+  std::size_t kernels_ = 0;
+  std::size_t transcripts_ = 0;
+};
+
+}  // namespace
+
+int run_check(Context& context, const Args& args) { return Check(context, args).run(); }
+
+}  // namespace milgen::cli

@@ -1,0 +1,109 @@
+#include "cli/weight_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <ostream>
+
+#include "cli/files.h"
+#include "cli/format.h"
+#include "support/rule.h"
+
+namespace milgen::cli {
+
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+std::unique_ptr<WeightSource> weight_source(const Context& context, const Args& args, bool& usage,
+                                            Diagnostics& diagnostics) {
+  const std::string_view from = args.value("--weights-from", "seed:0");
+  constexpr std::string_view kSeed = "seed:";
+  usage = false;
+  std::unique_ptr<WeightSource> source;
+  if (from.starts_with(kSeed)) {
+    std::uint64_t seed = 0;
+    const std::string_view digits = from.substr(kSeed.size());
+    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), seed);
+    if (result.ec != std::errc() || result.ptr != digits.data() + digits.size()) {
+      usage = true;
+      diagnostics.error(rule<"usage.value">.id(),
+                        fmt::format("a seed is a number from 0 to 2^64 - 1, not '{}'", digits));
+      return nullptr;
+    }
+    source = seeded_weights(seed);
+  } else {
+    source = open_weights(context.resolve(from), {.strict = args.has("--strict")}, diagnostics);
+  }
+  if (source != nullptr && args.has("--map")) {
+    const std::string map_path = context.resolve(args.value("--map"));
+    std::string map;
+    if (!read_text(map_path, map, diagnostics)) return nullptr;
+    source = mapped_weights(std::move(source), map, map_path, diagnostics);
+  }
+  return source;
+}
+
+bool emit_options(const Args& args, EmitOptions& options, Diagnostics& diagnostics) {
+  const std::size_t errors = diagnostics.errors();
+  if (args.value("--weight-file") == "shared") options.layout.files = WeightFiles::shared;
+  options.merge_identical = args.has("--merge-identical");
+  options.write_weights = !args.has("--no-weights");
+  if (args.value("--style") == "compact") options.print.style = TextStyle::compact;
+  if (args.value("--floats") == "decimal") options.print.floats = FloatStyle::decimal;
+  BuildInfo& info = options.print.build_info;
+  if (args.has("--no-build-info")) info.clear();
+  for (const std::string& pair : args.values("--build-info")) {
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      diagnostics.error(rule<"usage.value">.id(),
+                        fmt::format("--build-info is KEY=VALUE, not '{}'", pair));
+      continue;
+    }
+    const std::string key = pair.substr(0, equals);
+    const auto same =
+        std::ranges::find_if(info, [&](const auto& entry) { return entry.first == key; });
+    if (same == info.end()) {
+      info.emplace_back(key, pair.substr(equals + 1));
+    } else {
+      same->second = pair.substr(equals + 1);
+    }
+  }
+  return diagnostics.errors() == errors;
+}
+
+namespace {
+// Short work stays silent; a log gets a line now and then, a terminal a line that is rewritten.
+constexpr std::int64_t kSilentMs = 1000;
+constexpr std::int64_t kTerminalStepMs = 200;
+constexpr std::int64_t kLogStepMs = 5000;
+}  // namespace
+
+ProgressLine::ProgressLine(const Context& context)
+    : context_(context), next_ms_(steady_ms() + kSilentMs) {}
+
+ProgressLine::~ProgressLine() {
+  if (shown_ && context_.streams.err_is_terminal) context_.streams.err << "\r\x1b[K" << std::flush;
+}
+
+void ProgressLine::show(void* line, std::string_view what, std::uint64_t done_bytes,
+                        std::uint64_t total_bytes) {
+  auto& self = *static_cast<ProgressLine*>(line);
+  const std::int64_t now = steady_ms();
+  if (now < self.next_ms_) return;
+  const bool terminal = self.context_.streams.err_is_terminal;
+  self.next_ms_ = now + (terminal ? kTerminalStepMs : kLogStepMs);
+  self.shown_ = true;
+  const double part =
+      total_bytes == 0 ? 1.0 : static_cast<double>(done_bytes) / static_cast<double>(total_bytes);
+  const std::string text = fmt::format("{}: {} of {} ({:.0f} %)", what, size_text(done_bytes),
+                                       size_text(total_bytes), part * 100);
+  self.context_.streams.err << (terminal ? fmt::format("\r{}\x1b[K", text) : text + "\n")
+                            << std::flush;
+}
+
+}  // namespace milgen::cli

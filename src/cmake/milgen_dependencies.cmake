@@ -1,0 +1,22 @@
+include_guard(GLOBAL)
+
+# Nothing is downloaded while configuring: every dependency is a package of the system, and
+# tools/milc and tools/test install what is missing.
+macro(milgen_require package debian_package)
+  find_package(${package} ${ARGN})
+  if(NOT ${package}_FOUND)
+    message(FATAL_ERROR "milgen needs ${package}, which was not found "
+                        "(Debian and Ubuntu: apt-get install ${debian_package})")
+  endif()
+endmacro()
+
+milgen_require(fmt libfmt-dev CONFIG)
+milgen_require(nlohmann_json nlohmann-json3-dev CONFIG)
+milgen_require(CLI11 libcli11-dev CONFIG)
+milgen_require(OpenSSL libssl-dev COMPONENTS Crypto)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+milgen_require(Threads libc6-dev)
+if(MILGEN_BUILD_TESTS)
+  milgen_require(doctest doctest-dev CONFIG)
+  milgen_require(ZLIB zlib1g-dev)
+endif()

@@ -1,0 +1,61 @@
+// What a Kernel holds: the graph, what is wrong with it, and who has which name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+#include "milgen/kernel.h"
+#include "milgen/op_builder.h"
+
+namespace milgen {
+
+class Builder {
+ public:
+  Builder(std::string_view kernel_name, Opset kernel_opset, Loc kernel_loc)
+      : name(kernel_name), opset(kernel_opset), loc(kernel_loc), graph(std::make_shared<Graph>()) {}
+
+  /// A name as it will stand in the text: with the scope's prefix, reserved words escaped. kNone
+  /// after a report when it cannot be one.
+  NameId declare_name(std::string_view text, Loc where);
+  /// Gives `value` a name that nothing else has; reports `name.duplicate` otherwise.
+  bool claim(NameId name_id, ValueId value, Loc where);
+  /// The value that has a name; kNone when none has.
+  ValueId owner(NameId name_id) const {
+    return name_id < owners_.size() ? owners_[name_id] : kNone;
+  }
+  /// Checks a declared shape; reports `input.shape` and its kin.
+  bool check_shape(std::string_view what, std::string_view value_name, const Shape& shape,
+                   bool unknown_allowed, Loc where);
+  bool check_open(Loc where);
+  /// Adds a note that says what `value` is and where it was made.
+  void note_made(Diagnostic& diagnostic, ValueId value) const;
+  /// "weight 'wq'", "input 'x'", "the result of conv"
+  std::string describe(ValueId value) const;
+  Value handle(ValueId id) { return {this, id}; }
+  Value poison() { return {this, kPoison}; }
+
+  /// Checks the arguments that `op` has collected and adds the op.
+  void build(OpBuilder& op);
+
+  std::string name;
+  Opset opset;
+  Loc loc;
+  std::shared_ptr<Graph> graph;
+  Diagnostics diagnostics;
+  std::string scope_prefix;
+  std::vector<std::size_t> scope_lengths;
+  bool finished = false;
+
+ private:
+  std::vector<ValueId> owners_;  // by NameId
+};
+
+/// Whether `name` is a word that MIL keeps for itself (mil_text_format, section 1).
+bool is_reserved_word(std::string_view name);
+/// [A-Za-z_][A-Za-z0-9_@]*
+bool is_identifier(std::string_view name);
+
+}  // namespace milgen

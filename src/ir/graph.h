@@ -1,0 +1,232 @@
+// The graph behind the DSL, the parser and the passes: one arena per function. Ops, values, types,
+// constants and names are integers into flat arrays, so that a million ops are a handful of
+// allocations and a copy is a memcpy.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/infer.h"
+#include "milgen/diagnostic.h"
+#include "milgen/dtype.h"
+#include "milgen/fill.h"
+#include "milgen/op_info.h"
+#include "milgen/shape.h"
+
+namespace milgen {
+
+using ValueId = std::uint32_t;
+using OpId = std::uint32_t;
+using TypeId = std::uint32_t;
+using NameId = std::uint32_t;
+using ConstId = std::uint32_t;
+
+inline constexpr std::uint32_t kNone = 0xFFFFFFFFu;
+/// The result of an op that was refused. Ops that take one are refused without a further report.
+inline constexpr ValueId kPoison = kNone;
+inline constexpr NameId kNoName = 0;
+
+/// Text that lives as long as its owner; each distinct string is held once.
+class StringPool {
+ public:
+  StringPool();
+  NameId intern(std::string_view text);
+  /// The id of a string that is already there; kNone otherwise.
+  NameId find(std::string_view text) const;
+  std::string_view view(NameId id) const { return entries_[id]; }
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  char* store(std::string_view text);
+  void rehash(std::size_t buckets);
+
+  std::vector<std::unique_ptr<char[]>> chunks_;
+  std::size_t chunk_used_ = 0;
+  std::size_t chunk_size_ = 0;
+  std::vector<std::string_view> entries_;
+  std::vector<std::uint64_t> hashes_;
+  std::vector<std::uint32_t> table_;
+};
+
+/// Types, each distinct one held once: equal types have equal ids.
+class TypePool {
+ public:
+  TypePool();
+  TypeId tensor(DType dtype, std::span<const std::int64_t> shape);
+  TypeId list(TypeId element, std::int64_t length);
+  TypeId state(TypeId element);
+  TypeView view(TypeId id) const;
+  TypeKind kind(TypeId id) const { return records_[id].kind; }
+  DType dtype(TypeId id) const { return records_[id].dtype; }
+  std::span<const std::int64_t> shape(TypeId id) const {
+    return {dims_.data() + records_[id].first_dim, records_[id].rank};
+  }
+  std::size_t size() const { return records_.size(); }
+
+ private:
+  struct Record {
+    TypeKind kind;
+    DType dtype;
+    std::uint32_t rank;
+    std::uint32_t first_dim;
+    TypeId element;
+    std::int64_t length;
+    std::uint64_t hash;
+  };
+  TypeId intern(const Record& record, std::span<const std::int64_t> shape);
+
+  std::vector<Record> records_;
+  std::vector<std::int64_t> dims_;
+  std::vector<std::uint32_t> table_;
+  /// Views of element types need an address that stays.
+  mutable std::vector<std::unique_ptr<TypeView>> element_views_;
+};
+
+/// Where a constant's elements are.
+enum class ConstKind : std::uint8_t {
+  ints,    ///< integers and bools, in the ints pool
+  reals,   ///< floats already rounded to their dtype, in the reals pool
+  text,    ///< one string
+  fill,    ///< by formula
+  weight,  ///< by name, from outside
+};
+
+/// What a constant is for. Constants are shared within one role only, so that a reader does not
+/// find a `shape` that is called size_0 because the two happen to be equal in this configuration.
+struct ConstRole {
+  /// What its derived name begins with: the argument's name, or "const" for an operand.
+  std::string_view base = "const";
+  /// Stands for an argument that is known when the graph is built (axes, strides), as against an
+  /// operand: such a constant is printed inline unless it is a tensor of floats.
+  bool is_attribute = false;
+
+  friend bool operator==(const ConstRole&, const ConstRole&) = default;
+};
+
+struct Const {
+  TypeId type = 0;
+  ConstKind kind = ConstKind::ints;
+  Fill fill = Fill::uniform;
+  std::uint32_t first = 0;  ///< into the pool; the NameId of a text
+  std::uint32_t count = 0;
+  ConstRole role;
+};
+
+struct Operand {
+  ValueId value;
+  std::uint16_t param;  ///< into the op's ios18 parameters
+};
+
+struct ValueRecord {
+  TypeId type = 0;
+  OpId def = kNone;       ///< kNone for a function or block input
+  NameId name = kNoName;  ///< the author's; kNoName where the canonical walk derives one
+  std::uint32_t result = 0;
+};
+
+struct OpRecord {
+  OpCode code{};
+  std::uint16_t results = 1;
+  std::uint32_t first_operand = 0;
+  std::uint32_t operands = 0;
+  ValueId first_result = 0;
+  ConstId constant = kNone;  ///< OpCode::const_ only
+  Loc loc;
+};
+
+class Graph {
+ public:
+  Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  // --- Building. ---
+
+  ValueId add_input(NameId name, TypeId type, Loc loc);
+  /// A constant of its own (named by the author).
+  ValueId add_const(Const constant, NameId name, Loc loc);
+  /// A constant shared by everyone who asks for the same role, type and elements.
+  ValueId intern_ints(DType dtype, std::span<const std::int64_t> shape,
+                      std::span<const std::int64_t> values, ConstRole role, Loc loc);
+  ValueId intern_reals(DType dtype, std::span<const std::int64_t> shape,
+                       std::span<const double> values, ConstRole role, Loc loc);
+  ValueId intern_text(std::string_view text, ConstRole role, Loc loc);
+  /// An op whose operands have been checked and whose result types are known.
+  OpId add_op(OpCode code, std::span<const Operand> operands, std::span<const TypeId> results,
+              Loc loc);
+
+  Const make_ints(DType dtype, std::span<const std::int64_t> shape,
+                  std::span<const std::int64_t> values);
+  /// Rounds `values` to `dtype`.
+  Const make_reals(DType dtype, std::span<const std::int64_t> shape,
+                   std::span<const double> values);
+
+  // --- Reading. ---
+
+  const OpRecord& op(OpId id) const { return ops_[id]; }
+  const ValueRecord& value(ValueId id) const { return values_[id]; }
+  const Const& constant(ConstId id) const { return consts_[id]; }
+  /// The constant that a value is; null when it is none.
+  const Const* constant_of(ValueId id) const {
+    const OpId def = values_[id].def;
+    return def != kNone && ops_[def].code == OpCode::const_ ? &consts_[ops_[def].constant]
+                                                            : nullptr;
+  }
+  std::span<const Operand> operands(const OpRecord& op) const {
+    return {operands_.data() + op.first_operand, op.operands};
+  }
+  std::span<const std::int64_t> ints(const Const& c) const {
+    return c.kind == ConstKind::ints ? std::span{ints_}.subspan(c.first, c.count)
+                                     : std::span<const std::int64_t>();
+  }
+  std::span<const double> reals(const Const& c) const {
+    return c.kind == ConstKind::reals ? std::span{reals_}.subspan(c.first, c.count)
+                                      : std::span<const double>();
+  }
+  std::string_view text(const Const& c) const { return names.view(c.first); }
+  Loc loc_of(ValueId id) const;
+  void set_name(ValueId id, NameId name) { values_[id].name = name; }
+
+  std::size_t op_count() const { return ops_.size(); }
+  std::size_t value_count() const { return values_.size(); }
+  std::size_t const_count() const { return consts_.size(); }
+
+  struct Output {
+    NameId name;
+    ValueId value;
+    Loc loc;
+  };
+  std::vector<ValueId> inputs;
+  std::vector<Output> outputs;
+
+  StringPool names;
+  TypePool types;
+
+ private:
+  ValueId find_const(std::uint64_t hash, const Const& wanted) const;
+  ValueId add_const_op(const Const& constant, NameId name, Loc loc);
+  void remember_const(std::uint64_t hash, ValueId id);
+
+  std::vector<OpRecord> ops_;
+  std::vector<Operand> operands_;
+  std::vector<ValueRecord> values_;
+  std::vector<Loc> input_locs_;
+  std::vector<Const> consts_;
+  std::vector<std::int64_t> ints_;
+  std::vector<double> reals_;
+  struct InternedConst {
+    std::uint64_t hash;
+    ValueId value;
+  };
+  std::vector<InternedConst> interned_;
+  std::size_t interned_count_ = 0;
+};
+
+/// `value` rounded to nearest even in a float dtype, as a double.
+double round_to(DType dtype, double value);
+
+}  // namespace milgen

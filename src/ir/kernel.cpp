@@ -1,0 +1,466 @@
+#include "milgen/kernel.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "ir/builder.h"
+#include "ir/canonical.h"
+#include "milgen/weights.h"
+#include "support/rule.h"
+
+namespace milgen {
+namespace {
+
+/// Whether two constants are the same thing, so that one name may stand for both.
+bool same_constant(const Graph& graph, const Const& a, const Const& b) {
+  if (a.type != b.type || a.kind != b.kind || a.count != b.count) return false;
+  if (a.kind == ConstKind::fill || a.kind == ConstKind::weight) return a.fill == b.fill;
+  if (a.kind == ConstKind::ints) {
+    return std::ranges::equal(graph.ints(a), graph.ints(b));
+  }
+  return std::ranges::equal(graph.reals(a), graph.reals(b), [](double x, double y) {
+    return std::bit_cast<std::uint64_t>(x) == std::bit_cast<std::uint64_t>(y);
+  });
+}
+
+/// The least and the largest value of an integer dtype, as far as 64 signed bits go.
+void integer_range(DType dtype, std::int64_t& low, std::int64_t& high) {
+  const auto unsigned_bits = [&](int bits) {
+    low = 0;
+    high = (std::int64_t{1} << bits) - 1;
+  };
+  const auto signed_bits = [&](int bits) {
+    high = (std::int64_t{1} << (bits - 1)) - 1;
+    low = -high - 1;
+  };
+  low = INT64_MIN;
+  high = INT64_MAX;
+  switch (dtype) {
+    case DType::boolean:
+    case DType::uint1:
+      return unsigned_bits(1);
+    case DType::uint2:
+      return unsigned_bits(2);
+    case DType::uint3:
+      return unsigned_bits(3);
+    case DType::uint4:
+      return unsigned_bits(4);
+    case DType::uint6:
+      return unsigned_bits(6);
+    case DType::uint8:
+      return unsigned_bits(8);
+    case DType::uint16:
+      return unsigned_bits(16);
+    case DType::uint32:
+      return unsigned_bits(32);
+    case DType::int4:
+      return signed_bits(4);
+    case DType::int8:
+      return signed_bits(8);
+    case DType::int16:
+      return signed_bits(16);
+    case DType::int32:
+      return signed_bits(32);
+    case DType::uint64:
+      low = 0;
+      return;
+    default:
+      return;
+  }
+}
+
+/// Checks the elements of a constant against its shape and dtype.
+class ConstantMaker {
+ public:
+  ConstantMaker(Builder& builder, std::string_view name, DType dtype, const Shape& shape, Loc loc)
+      : builder_(builder), name_(name), dtype_(dtype), shape_(shape), loc_(loc) {}
+
+  bool count_fits(std::size_t given) {
+    std::int64_t count = 0;
+    if (!builder_.check_shape("constant", name_, shape_, false, loc_)) return false;
+    if (element_count(shape_, count) && static_cast<std::uint64_t>(count) == given) return true;
+    builder_.diagnostics.error(rule<"constant.count">.id(),
+                               fmt::format("constant '{}' has {} elements but shape {} takes {}",
+                                           name_, given, to_string(shape_), count),
+                               loc_);
+    return false;
+  }
+
+  bool ints_fit(std::span<const std::int64_t> values) {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    integer_range(dtype_, low, high);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i] >= low && values[i] <= high) continue;
+      builder_.diagnostics.error(
+          rule<"constant.range">.id(),
+          fmt::format("constant '{}' has element {} at index {}, outside {}'s range {} to {}",
+                      name_, values[i], i, dtype_name(dtype_), low, high),
+          loc_);
+      return false;
+    }
+    return true;
+  }
+
+  bool whole(std::span<const double> values, std::vector<std::int64_t>& out) {
+    out.reserve(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (std::nearbyint(values[i]) != values[i] || std::abs(values[i]) > 0x1p53) {
+        builder_.diagnostics.error(
+            rule<"constant.range">.id(),
+            fmt::format(
+                "constant '{}' has element {} at index {}, which is not a whole number that "
+                "{} holds",
+                name_, values[i], i, dtype_name(dtype_)),
+            loc_);
+        return false;
+      }
+      out.push_back(static_cast<std::int64_t>(values[i]));
+    }
+    return true;
+  }
+
+  void warn_rounding(std::span<const double> values) {
+    std::size_t overflows = 0;
+    std::size_t first = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (std::isfinite(values[i]) && std::isinf(round_to(dtype_, values[i])) && overflows++ == 0) {
+        first = i;
+      }
+    }
+    if (overflows == 0) return;
+    builder_.diagnostics.warning(
+        rule<"constant.overflow">.id(),
+        fmt::format("constant '{}' has {} element{} that {} cannot hold and that become infinite; "
+                    "the first is {} at index {}",
+                    name_, overflows, overflows == 1 ? "" : "s", dtype_name(dtype_), values[first],
+                    first),
+        loc_);
+  }
+
+  /// The constant under its name: a new one, or the equal one that has the name already.
+  Value named(const Const& constant) {
+    if (name_.empty()) return builder_.handle(builder_.graph->add_const(constant, kNoName, loc_));
+    const NameId id = builder_.declare_name(name_, loc_);
+    if (id == kNone) return builder_.poison();
+    if (const ValueId other = builder_.owner(id); other != kNone) {
+      const Const* same = builder_.graph->constant_of(other);
+      if (same != nullptr && same_constant(*builder_.graph, *same, constant)) {
+        return builder_.handle(other);
+      }
+      // The names are equal and the things are not: say how they differ.
+      Diagnostic& report = builder_.diagnostics.error(
+          rule<"name.duplicate">.id(),
+          fmt::format("name '{}' is that of {} already, and {} here is another",
+                      builder_.graph->names.view(id), builder_.describe(other),
+                      to_string(builder_.graph->types.view(constant.type))),
+          loc_);
+      builder_.note_made(report, other);
+      return builder_.poison();
+    }
+    const ValueId value = builder_.graph->add_const(constant, id, loc_);
+    builder_.claim(id, value, loc_);
+    return builder_.handle(value);
+  }
+
+ private:
+  Builder& builder_;
+  std::string_view name_;
+  DType dtype_;
+  const Shape& shape_;
+  Loc loc_;
+};
+
+/// Whether a weight file can hold the dtype, and the formula makes sense for the shape.
+bool check_fill(Builder& b, std::string_view what, std::string_view name, DType dtype,
+                const Shape& shape, Fill fill, Loc loc) {
+  if (weight_dtype_code(dtype) == 0) {
+    b.diagnostics.error(
+        rule<"weight.dtype">.id(),
+        fmt::format("{} '{}' is {}, which weight files do not have", what, name, dtype_name(dtype)),
+        loc);
+    return false;
+  }
+  const std::size_t rank = shape.size();
+  if (fill != Fill::causal_mask ||
+      (is_float(dtype) && rank >= 2 && shape[rank - 1] == shape[rank - 2])) {
+    return true;
+  }
+  b.diagnostics.error(
+      rule<"weight.fill">.id(),
+      fmt::format("{} '{}' is tensor<{}, {}>; a causal mask is a float and its last two dims are "
+                  "equal",
+                  what, name, dtype_name(dtype), to_string(shape)),
+      loc);
+  return false;
+}
+
+}  // namespace
+
+Kernel::Kernel(std::string_view name, Opset opset, Loc loc)
+    : builder_(std::make_unique<Builder>(name, opset, loc).release()) {}
+Kernel::Kernel(Kernel&& other) noexcept : builder_(std::exchange(other.builder_, nullptr)) {}
+Kernel& Kernel::operator=(Kernel&& other) noexcept {
+  std::swap(builder_, other.builder_);
+  return *this;
+}
+Kernel::~Kernel() { std::unique_ptr<Builder>{builder_}.reset(); }
+
+const Diagnostics& Kernel::diagnostics() const { return builder_->diagnostics; }
+std::string_view Kernel::name() const { return builder_->name; }
+
+Value Kernel::add_input(std::string_view name, DType dtype, const Shape& shape, Loc loc) {
+  Builder& b = *builder_;
+  if (!b.check_open(loc)) return b.poison();
+  const NameId id = b.declare_name(name, loc);
+  const bool shape_ok = b.check_shape("input", name, shape, true, loc);
+  if (id == kNone || !shape_ok) return b.poison();
+  if (b.owner(id) != kNone) {
+    b.claim(id, kPoison, loc);  // reports
+    return b.poison();
+  }
+  if (shape.empty()) {
+    b.diagnostics.warning(
+        rule<"input.scalar">.id(),
+        fmt::format("input '{}' has rank 0, which some loaders refuse; [1] is taken by all", name),
+        loc);
+  }
+  const ValueId value = b.graph->add_input(id, b.graph->types.tensor(dtype, shape), loc);
+  b.claim(id, value, loc);
+  return b.handle(value);
+}
+
+Value Kernel::add_weight(std::string_view name, DType dtype, const Shape& shape, Fill fill,
+                         Loc loc) {
+  Builder& b = *builder_;
+  if (!b.check_open(loc) || !b.check_shape("weight", name, shape, false, loc) ||
+      !check_fill(b, "weight", name, dtype, shape, fill, loc)) {
+    return b.poison();
+  }
+  Const constant;
+  constant.type = b.graph->types.tensor(dtype, shape);
+  constant.kind = ConstKind::weight;
+  constant.fill = fill;
+  return ConstantMaker(b, name, dtype, shape, loc).named(constant);
+}
+
+Value Kernel::add_fill(std::string_view name, DType dtype, const Shape& shape, Fill fill, Loc loc) {
+  Builder& b = *builder_;
+  if (!b.check_open(loc) || !b.check_shape("constant", name, shape, false, loc) ||
+      !check_fill(b, "constant", name, dtype, shape, fill, loc)) {
+    return b.poison();
+  }
+  Const constant;
+  constant.type = b.graph->types.tensor(dtype, shape);
+  constant.kind = ConstKind::fill;
+  constant.fill = fill;
+  return ConstantMaker(b, name, dtype, shape, loc).named(constant);
+}
+
+Value Kernel::add_reals(std::string_view name, DType dtype, const Shape& shape,
+                        std::span<const double> values, Loc loc) {
+  Builder& b = *builder_;
+  ConstantMaker maker(b, name, dtype, shape, loc);
+  if (!b.check_open(loc) || !maker.count_fits(values.size())) return b.poison();
+  if (!is_float(dtype)) {
+    std::vector<std::int64_t> whole;
+    if (!maker.whole(values, whole) || !maker.ints_fit(whole)) return b.poison();
+    return maker.named(b.graph->make_ints(dtype, shape, whole));
+  }
+  maker.warn_rounding(values);
+  return maker.named(b.graph->make_reals(dtype, shape, values));
+}
+
+Value Kernel::add_floats(std::string_view name, DType dtype, const Shape& shape,
+                         std::span<const float> values, Loc loc) {
+  const std::vector<double> wide(values.begin(), values.end());
+  return add_reals(name, dtype, shape, wide, loc);
+}
+
+Value Kernel::add_ints(std::string_view name, DType dtype, const Shape& shape,
+                       std::span<const std::int64_t> values, Loc loc) {
+  Builder& b = *builder_;
+  ConstantMaker maker(b, name, dtype, shape, loc);
+  if (!b.check_open(loc) || !maker.count_fits(values.size())) return b.poison();
+  if (is_float(dtype)) {
+    const std::vector<double> wide(values.begin(), values.end());
+    return add_reals(name, dtype, shape, wide, loc);
+  }
+  if (!maker.ints_fit(values)) return b.poison();
+  return maker.named(b.graph->make_ints(dtype, shape, values));
+}
+
+Value Kernel::add_scalar(std::string_view name, DType dtype, double value, Loc loc) {
+  Builder& b = *builder_;
+  if (!name.empty()) return add_reals(name, dtype, {}, std::span(&value, 1), loc);
+  if (!b.check_open(loc)) return b.poison();
+  const Shape scalar;
+  ConstantMaker maker(b, "", dtype, scalar, loc);
+  if (is_float(dtype)) {
+    maker.warn_rounding(std::span(&value, 1));
+    return b.handle(b.graph->intern_reals(dtype, {}, std::span(&value, 1), {}, loc));
+  }
+  std::vector<std::int64_t> whole;
+  if (!maker.whole(std::span(&value, 1), whole) || !maker.ints_fit(whole)) return b.poison();
+  return b.handle(b.graph->intern_ints(dtype, {}, whole, {}, loc));
+}
+
+bool Kernel::require(bool ok, std::string_view message, Loc loc) {
+  if (!ok) {
+    builder_->diagnostics.error(rule<"kernel.config">.id(),
+                                fmt::format("{}: {}", builder_->name, message), loc);
+  }
+  return ok;
+}
+
+Kernel::Scope Kernel::scope(std::string_view prefix) {
+  builder_->scope_lengths.push_back(builder_->scope_prefix.size());
+  builder_->scope_prefix += prefix;
+  builder_->scope_prefix += '_';
+  return Scope(builder_);
+}
+
+Kernel::Scope::~Scope() {
+  builder_->scope_prefix.resize(builder_->scope_lengths.back());
+  builder_->scope_lengths.pop_back();
+}
+
+void Kernel::output(std::string_view name, Value value, Loc loc) {
+  Builder& b = *builder_;
+  if (!b.check_open(loc)) return;
+  const NameId id = b.declare_name(name, loc);
+  if (id == kNone || value.poisoned()) return;
+  if (value.builder() != &b) {
+    b.diagnostics.error(
+        rule<"value.kernel">.id(),
+        fmt::format("output '{}': the value belongs to another kernel than '{}'", name, b.name),
+        loc);
+    return;
+  }
+  Graph& graph = *b.graph;
+  ValueId of = value.id();
+  const bool is_output =
+      std::ranges::any_of(graph.outputs, [&](const Graph::Output& o) { return o.value == of; });
+  // An output's name is its value's name, and the value has to be an op's result.
+  if (graph.value(of).def == kNone || graph.constant_of(of) != nullptr || is_output) {
+    OpBuilder identity(OpCode::identity, loc);
+    identity.operand("x", value);
+    const Value result = identity.result();
+    if (result.poisoned()) return;
+    of = result.id();
+  }
+  const NameId old = graph.value(of).name;
+  if (old != id) {
+    if (!b.claim(id, of, loc)) return;
+    if (old != kNoName) {
+      b.diagnostics.warning(
+          rule<"name.replaced">.id(),
+          fmt::format(
+              "value '{}' is output as '{}'; MIL has one name for a value, so the text will "
+              "say '{}'",
+              graph.names.view(old), graph.names.view(id), graph.names.view(id)),
+          loc);
+    }
+    graph.set_name(of, id);
+  }
+  graph.outputs.push_back({id, of, loc});
+}
+
+namespace {
+
+/// Warns when names do not sort in the order in which they were declared: the runtime binds by
+/// sorted name (ane_runtime, section 4.0, rule B).
+template <class Name>
+void warn_order(Builder& b, std::string_view what, std::size_t count, const Name& name_of) {
+  for (std::size_t i = 1; i < count; ++i) {
+    const auto [before, before_loc] = name_of(i - 1);
+    const auto [after, after_loc] = name_of(i);
+    if (before <= after) continue;
+    Diagnostic& report = b.diagnostics.warning(
+        rule<"io.order">.id(),
+        fmt::format("{} '{}' is declared after '{}' and sorts before it; the ANE binds {}s in name "
+                    "order, so give them names that sort as declared",
+                    what, after, before, what),
+        after_loc);
+    report.notes.push_back({fmt::format("'{}' is declared here", before), Place(before_loc)});
+    return;
+  }
+}
+
+void warn_unused(Builder& b, const Canonical& canonical) {
+  const Graph& graph = *b.graph;
+  for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+    const ValueId input = graph.inputs[i];
+    if (canonical.input_needed[i]) continue;
+    b.diagnostics.warning(rule<"kernel.unused_input">.id(),
+                          fmt::format("input '{}' is not needed by any output",
+                                      graph.names.view(graph.value(input).name)),
+                          graph.loc_of(input));
+  }
+  if (canonical.order.size() == graph.op_count()) return;
+  std::vector<bool> operand_of_any(graph.value_count(), false);
+  std::vector<bool> printed(graph.op_count(), false);
+  for (const OpId id : canonical.order) printed[id] = true;
+  for (OpId id = 0; id < graph.op_count(); ++id) {
+    for (const Operand& operand : graph.operands(graph.op(id)))
+      operand_of_any[operand.value] = true;
+  }
+  for (OpId id = 0; id < graph.op_count(); ++id) {
+    if (printed[id]) continue;
+    const OpRecord& op = graph.op(id);
+    const ValueId result = op.first_result;
+    if (op.code == OpCode::const_) {
+      const NameId name = graph.value(result).name;
+      if (name == kNoName) continue;  // an argument of an op that is not needed itself
+      b.diagnostics.warning(rule<"kernel.unused_weight">.id(),
+                            fmt::format("{} is not needed by any output", b.describe(result)),
+                            op.loc);
+      continue;
+    }
+    // Only the last op of a chain that leads nowhere: the rest follows from it.
+    bool used = false;
+    for (std::uint32_t r = 0; r < op.results; ++r) used = used || operand_of_any[result + r];
+    if (used) continue;
+    b.diagnostics.warning(
+        rule<"kernel.unused_value">.id(),
+        fmt::format("the result of {} is not needed by any output and is left out",
+                    op_info(op.code).name),
+        op.loc);
+  }
+}
+
+}  // namespace
+
+Program Kernel::finish(Loc loc) {
+  Builder& b = *builder_;
+  if (!b.check_open(loc)) return {};
+  b.finished = true;
+  Graph& graph = *b.graph;
+  if (graph.outputs.empty() && !b.diagnostics.has_errors()) {
+    b.diagnostics.error(rule<"kernel.no_output">.id(),
+                        fmt::format("kernel '{}' has no output", b.name), loc);
+  }
+  if (b.diagnostics.has_errors()) return {};
+
+  auto data = std::make_unique<ProgramData>();
+  data->name = b.name;
+  data->opset = b.opset;
+  data->graph = b.graph;
+  data->canonical = canonicalize(graph);
+  warn_unused(b, data->canonical);
+  warn_order(b, "input", graph.inputs.size(), [&](std::size_t i) {
+    const ValueId input = graph.inputs[i];
+    return std::pair(graph.names.view(graph.value(input).name), graph.loc_of(input));
+  });
+  warn_order(b, "output", graph.outputs.size(), [&](std::size_t i) {
+    return std::pair(graph.names.view(graph.outputs[i].name), graph.outputs[i].loc);
+  });
+  return Program(data.release());
+}
+
+}  // namespace milgen

@@ -1,0 +1,75 @@
+#include "milgen/program.h"
+
+#include <atomic>
+#include <memory>
+
+#include "ir/canonical.h"
+
+namespace milgen {
+namespace {
+
+PortInfo port(const Graph& graph, ValueId value, NameId name, Loc loc) {
+  const TypeId type = graph.value(value).type;
+  return {std::string(graph.names.view(name)), graph.types.dtype(type),
+          Shape(graph.types.shape(type)), loc};
+}
+
+}  // namespace
+
+Program::Program(const Program& other) : data_(other.data_) {
+  if (data_ != nullptr) data_->references.fetch_add(1, std::memory_order_relaxed);
+}
+
+Program::~Program() {
+  if (data_ != nullptr && data_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    std::unique_ptr<const ProgramData>{data_}.reset();
+  }
+}
+
+std::string_view Program::name() const { return data_->name; }
+Opset Program::opset() const { return data_->opset; }
+std::size_t Program::op_count() const { return data_->canonical.order.size(); }
+
+std::vector<PortInfo> Program::inputs() const {
+  const Graph& graph = *data_->graph;
+  std::vector<PortInfo> out;
+  out.reserve(graph.inputs.size());
+  for (const ValueId input : graph.inputs) {
+    out.push_back(port(graph, input, graph.value(input).name, graph.loc_of(input)));
+  }
+  return out;
+}
+
+std::vector<PortInfo> Program::outputs() const {
+  const Graph& graph = *data_->graph;
+  std::vector<PortInfo> out;
+  out.reserve(graph.outputs.size());
+  for (const Graph::Output& output : graph.outputs) {
+    out.push_back(port(graph, output.value, output.name, output.loc));
+  }
+  return out;
+}
+
+std::vector<WeightInfo> Program::weights() const {
+  const Graph& graph = *data_->graph;
+  std::vector<WeightInfo> out;
+  out.reserve(data_->canonical.weights.size());
+  for (const ValueId value : data_->canonical.weights) {
+    const Const& constant = *graph.constant_of(value);
+    out.push_back({std::string(data_->canonical.names[value]), graph.types.dtype(constant.type),
+                   Shape(graph.types.shape(constant.type)), constant.fill,
+                   constant.kind != ConstKind::weight, graph.value(value).name == kNoName,
+                   graph.loc_of(value)});
+  }
+  return out;
+}
+
+Loc Program::location_of(std::string_view name) const {
+  const Canonical& canonical = data_->canonical;
+  for (ValueId value = 0; value < canonical.names.size(); ++value) {
+    if (canonical.names[value] == name && !name.empty()) return data_->graph->loc_of(value);
+  }
+  return {};
+}
+
+}  // namespace milgen

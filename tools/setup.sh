@@ -1,0 +1,97 @@
+# shellcheck shell=sh disable=SC2154
+# Sourced by tools/milc and tools/test: finds what milgen is built with and installs what is
+# missing with the system's package manager. Everything here prints to stderr only.
+#
+#   root     the folder of the repository (set by the caller)
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$(basename "$0"): $*"; exit 1; }
+
+# What a build needs and what only the tests need on top of it, as Debian and Ubuntu call it.
+apt_build="cmake ninja-build g++ ccache libfmt-dev nlohmann-json3-dev libcli11-dev libssl-dev \
+doctest-dev zlib1g-dev"
+apt_test="clang-14 libclang-rt-14-dev clang-format-14 pkg-config"
+# The same for Homebrew; Apple's command line tools bring the compiler.
+brew_build="cmake ninja ccache fmt nlohmann-json cli11 openssl@3 doctest"
+brew_test="pkg-config clang-format"
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif ! command -v sudo >/dev/null 2>&1; then
+    die "installing packages needs root and there is no sudo; as root: apt-get install $missing"
+  elif [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"  # nobody is there to type a password
+  fi
+}
+
+apt_missing() {
+  missing=""
+  for package in "$@"; do
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) || status=""
+    [ "$status" = "install ok installed" ] || missing="$missing $package"
+  done
+  missing=${missing# }
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    "$@" </dev/null >&2
+}
+
+brew_missing() {
+  missing=""
+  for package in "$@"; do
+    [ -d "$(brew --prefix)/opt/$package" ] || missing="$missing $package"
+  done
+  missing=${missing# }
+}
+
+# install_packages build|test
+install_packages() {
+  if command -v apt-get >/dev/null 2>&1; then
+    wanted=$apt_build
+    [ "$1" = build ] || wanted="$wanted $apt_test"
+    # shellcheck disable=SC2086 # lists of words
+    apt_missing $wanted
+    [ -n "$missing" ] || return 0
+    say "installing: $missing"
+    # A machine that was never updated knows no packages yet; one that was is not asked to again.
+    # shellcheck disable=SC2086
+    apt_install $missing || { as_root apt-get update </dev/null >&2 && apt_install $missing; } ||
+      die "apt-get could not install $missing"
+  elif command -v brew >/dev/null 2>&1; then
+    wanted=$brew_build
+    [ "$1" = build ] || wanted="$wanted $brew_test"
+    # shellcheck disable=SC2086
+    brew_missing $wanted
+    [ -n "$missing" ] || return 0
+    say "installing: $missing"
+    # shellcheck disable=SC2086
+    brew install $missing </dev/null >&2 || die "brew could not install $missing"
+  else
+    for program in cmake ninja c++; do
+      command -v "$program" >/dev/null 2>&1 ||
+        die "$program is missing and neither apt-get nor brew is here to install it; milgen needs" \
+          "CMake 3.25, Ninja, a C++20 compiler, fmt, nlohmann-json, CLI11, OpenSSL, doctest, zlib"
+    done
+  fi
+}
+
+# configure PRESET [CMAKE ARGUMENT...]: quiet, unless it fails
+configure() {
+  preset=$1
+  shift
+  set -- --preset "$preset" "$@"
+  if [ "$(uname -s)" = Darwin ] && command -v brew >/dev/null 2>&1; then
+    set -- "$@" "-DCMAKE_PREFIX_PATH=$(brew --prefix);$(brew --prefix)/opt/openssl@3"
+  fi
+  mkdir -p "$root/build/$preset"
+  log=$root/build/$preset/configure.log
+  (cd "$root" && cmake "$@") >"$log" 2>&1 </dev/null || {
+    cat "$log" >&2
+    die "the $preset preset cannot be configured"
+  }
+}
