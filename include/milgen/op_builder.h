@@ -13,6 +13,9 @@
 namespace milgen {
 
 class Kernel;
+struct OpInfo;
+struct OpScratch;   // internal: where arguments are collected
+struct OpArgument;  // internal
 
 /// Collects the arguments of one op, then checks it and adds it to the graph. Arguments are named
 /// as MIL names them; those that are left out and whose default is not "absent" are written out as
@@ -63,11 +66,20 @@ class OpBuilder {
  private:
   friend class Builder;
   void take_builder(Value value);
+  OpArgument& add(std::string_view param);
+  std::uint16_t index_of(std::string_view param);
   void build();
   std::vector<std::uint32_t> result_ids();
 
   OpCode code_;
+  /// Names mostly come in the order of the op's row: where the next one is looked for first.
+  std::uint16_t next_param_ = 0;
+  std::uint16_t last_param_ = 0;
+  bool sorted_ = true;
+  bool unknown_ = false;  // a name among the arguments is not the op's
   Loc loc_;
+  const OpInfo* info_;
+  OpScratch* scratch_;
   Builder* builder_ = nullptr;
   bool built_ = false;
   bool poisoned_ = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "ir/canonical.h"
@@ -20,6 +21,15 @@ std::string escaped(std::string_view name) {
   std::string out(name);
   // What coremltools' NameSanitizer appends (mil_text_format, section 1).
   if (is_reserved_word(name)) out += "_workaround";
+  return out;
+}
+
+/// The letters that `pick` takes from some words, as a set by character (of which all are ASCII).
+template <std::size_t N, class Pick>
+constexpr std::array<bool, 128> letters(const std::array<std::string_view, N>& words,
+                                        const Pick& pick) {
+  std::array<bool, 128> out{};
+  for (const std::string_view word : words) out[static_cast<std::size_t>(pick(word))] = true;
   return out;
 }
 
@@ -50,11 +60,16 @@ bool is_identifier(std::string_view name) {
 
 bool is_reserved_word(std::string_view name) {
   if (name.size() < 3 || name.size() > 7) return false;
-  static constexpr std::array<std::string_view, 24> kWords = {
-      "any",   "bf16",   "bool",   "dict",  "false", "float",  "fp16",   "fp32",
-      "fp64",  "func",   "int16",  "int32", "int64", "int8",   "list",   "program",
-      "state", "string", "tensor", "true",  "tuple", "uint16", "uint32", "uint64"};
-  return name == "uint8" || std::find(kWords.begin(), kWords.end(), name) != kWords.end();
+  static constexpr std::array<std::string_view, 25> kWords = {
+      "any",    "bf16",  "bool",  "dict",   "false",  "float",  "fp16",    "fp32",  "fp64",
+      "func",   "int16", "int32", "int64",  "int8",   "list",   "program", "state", "string",
+      "tensor", "true",  "tuple", "uint16", "uint32", "uint64", "uint8"};
+  // Every name of every kernel comes by here, and most begin and end as no word does.
+  static constexpr auto kFirst = letters(kWords, [](std::string_view w) { return w.front(); });
+  static constexpr auto kLast = letters(kWords, [](std::string_view w) { return w.back(); });
+  const auto has = [](const auto& set, char c) { return set[static_cast<unsigned char>(c) & 127]; };
+  return has(kFirst, name.front()) && has(kLast, name.back()) &&
+         std::find(kWords.begin(), kWords.end(), name) != kWords.end();
 }
 
 // --- Builder: names ---
@@ -81,7 +96,7 @@ bool Builder::claim(NameId name_id, ValueId value, Loc where) {
     return false;
   }
   if (name_id >= owners_.size()) {
-    owners_.resize(std::max<std::size_t>(graph->names.size(), 64), kNone);
+    owners_.resize(graph->names.size(), kNone);
   }
   owners_[name_id] = value;
   return true;
@@ -202,11 +217,15 @@ Value binary(Binary op, DType dtype, const At& x, const At& y) {
       OpCode::add,       OpCode::sub,  OpCode::mul,        OpCode::real_div, OpCode::equal,
       OpCode::not_equal, OpCode::less, OpCode::less_equal, OpCode::greater,  OpCode::greater_equal};
   OpBuilder out(kCodes[static_cast<std::size_t>(op)], x.loc.file != nullptr ? x.loc : y.loc);
-  // A number takes the kernel of the tensor beside it, so the tensor goes first.
-  if (!x.is_number) out.operand("x", x.value);
-  if (!y.is_number) out.operand("y", y.value);
-  if (x.is_number) out.number("x", dtype, x.number);
-  if (y.is_number) out.number("y", dtype, y.number);
+  const auto add = [&](std::string_view param, const At& at) {
+    if (at.is_number) {
+      out.number(param, dtype, at.number);
+    } else {
+      out.operand(param, at.value);
+    }
+  };
+  add("x", x);
+  add("y", y);
   return out.result();
 }
 
@@ -216,126 +235,124 @@ Value binary(Binary op, DType dtype, const At& x, const At& y) {
 
 namespace {
 
-enum class ArgumentKind : std::uint8_t { value, ints, reals, text };
+constexpr std::uint16_t kNoParam = 0xFFFF;
 
-struct Argument {
-  std::uint16_t param;
-  ArgumentKind kind;
-  bool scalar = false;
-  DType dtype = DType::none;  // none: that of the domain
-  Value value = {};
-  std::string_view text = {};
-  double number = 0;
-  std::size_t first = 0;  // into Scratch::ints
-  std::size_t count = 0;
-};
+enum class ArgumentKind : std::uint8_t { value, integer, ints, real, text };
 
 /// A result type on its way from inference into the graph.
 struct PendingResult {
   TypeId type;  // kNone: dtype and dims say it
   DType dtype;
-  std::size_t first;  // into Scratch::dims
+  std::size_t first;  // into OpScratch::dims
   std::size_t count;
+};
+
+}  // namespace
+
+struct OpArgument {
+  std::uint16_t param;
+  ArgumentKind kind;
+  DType dtype;  // none: that of the domain
+  union {
+    ValueId value;
+    std::int64_t integer;
+    double real;
+    std::size_t first;  // into OpScratch::ints
+    const char* text;
+  };
+  std::size_t count;  // of ints and of text
 };
 
 /// Collected arguments, held from one op to the next so that the steady state allocates nothing.
 /// A stack: the arguments of an op lie above those of ops that are still being collected.
-struct Scratch {
-  std::vector<Argument> arguments;
+struct OpScratch {
+  std::vector<OpArgument> arguments;
   std::vector<std::int64_t> ints;
+  std::string unknown_param;  // a name that the op does not have
   std::vector<Operand> operands;
-  std::vector<std::string_view> names;  // of the operands' arguments
+  // What inference looks at: one entry for each operand, and one for each argument.
+  std::vector<ArgumentValue> values;
   std::vector<ConstView> constants;
   std::vector<std::string_view> texts;
+  std::vector<ArgumentView> views;
   std::vector<PendingResult> pending;
   std::vector<std::int64_t> dims;
   std::vector<TypeId> results;
 };
 
-Scratch& scratch() {
-  thread_local Scratch instance;
+namespace {
+
+OpScratch& scratch() {
+  thread_local OpScratch instance;
   return instance;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  // Names come from a few literals: mostly it is the very same one.
+  return a.size() == b.size() && (a.data() == b.data() || a == b);
 }
 
 std::uint16_t param_index(const OpInfo& op, std::string_view name) {
   const std::span<const Param> params = op.signatures.back().params;
   for (std::size_t i = 0; i < params.size(); ++i) {
-    if (params[i].name == name) return static_cast<std::uint16_t>(i);
+    if (same_name(params[i].name, name)) return static_cast<std::uint16_t>(i);
   }
-  return 0xFFFF;
+  return kNoParam;
 }
 
 /// The table's view of an op that is about to be added.
 class GraphInferContext final : public InferContext {
  public:
   GraphInferContext(Builder& builder, const OpInfo& op, std::span<const Operand> operands,
-                    Scratch& scratch, Loc loc)
+                    OpScratch& scratch, Loc loc)
       : InferContext(op, builder.opset),
         builder_(builder),
         graph_(*builder.graph),
         operands_(operands),
         scratch_(scratch),
         loc_(loc) {
-    const std::span<const Param> params = op.signatures.back().params;
     scratch.results.clear();
     scratch.pending.clear();
     scratch.dims.clear();
-    scratch.names.clear();
-    for (const Operand& operand : operands) scratch.names.push_back(params[operand.param].name);
-    // Views of constants are made when they are asked for.
-    scratch.constants.resize(operands.size());
-    scratch.texts.resize(operands.size());
-    for (ConstView& view : scratch.constants) view.dtype = DType::none;
+    const std::size_t count = operands.size();
+    // These only grow: what lies beyond `count` is of an earlier op and is not looked at.
+    if (scratch.values.size() < count) {
+      scratch.values.resize(count);
+      scratch.constants.resize(count);
+      scratch.texts.resize(count);
+    }
+    if (scratch.views.size() < count) scratch.views.resize(count);
+    const std::span<const Param> params = op.signatures.back().params;
+    std::size_t arguments = 0;
+    for (std::size_t i = 0; i < count;) {
+      // Operands stand in table order, so those of one argument stand together.
+      const std::size_t first = i;
+      const std::uint16_t param = operands[first].param;
+      for (; i < count && operands[i].param == param; ++i) fill(i);
+      scratch.views[arguments++] = {params[param].name,
+                                    std::span(scratch.values).subspan(first, i - first)};
+    }
+    set_arguments(std::span(scratch.views).first(arguments));
   }
 
-  int count(std::string_view param) const override {
-    std::size_t at = find(param, 0);
-    int n = 0;
-    // Operands stand in table order, so those of one argument stand together.
-    for (; at < operands_.size() && same_name(scratch_.names[at], param); ++at) ++n;
-    return n;
-  }
-  TypeView type(std::string_view param, int index) const override {
-    const std::size_t at = find(param, index);
-    return at == kMissing ? TypeView{} : graph_.types.view(graph_.value(operands_[at].value).type);
-  }
-  const ConstView* constant(std::string_view param, int index) const override {
-    const std::size_t at = find(param, index);
-    if (at == kMissing) return nullptr;
-    ConstView& view = scratch_.constants[at];
-    if (view.dtype != DType::none) return &view;
-    const Const* constant = graph_.constant_of(operands_[at].value);
-    if (constant == nullptr) return nullptr;
-    view = ConstView();
-    view.dtype = graph_.types.dtype(constant->type);
-    view.shape = graph_.types.shape(constant->type);
-    view.ints = graph_.ints(*constant);
-    view.reals = graph_.reals(*constant);
-    view.known = constant->kind != ConstKind::weight && constant->kind != ConstKind::fill;
-    if (constant->kind == ConstKind::text) {
-      scratch_.texts[at] = graph_.text(*constant);
-      view.texts = {&scratch_.texts[at], 1};
-    }
-    return &view;
-  }
   std::string describe(std::string_view param, int index) const override {
-    const std::size_t at = find(param, index);
     std::string out(param);
-    if (at == kMissing) return out;
-    const NameId name = graph_.value(operands_[at].value).name;
+    const Operand* operand = find_operand(param, index);
+    if (operand == nullptr) return out;
+    const NameId name = graph_.value(operand->value).name;
     if (name != kNoName) out += fmt::format(" '{}'", graph_.names.view(name));
     return out;
   }
 
   // Result types are interned by take_results(), when inference is done: interning may move the
-  // dims that the views given out by type() look at.
+  // dims that the types of the arguments look at.
   void result(DType dtype, std::span<const std::int64_t> shape) override {
     scratch_.pending.push_back({kNone, dtype, scratch_.dims.size(), shape.size()});
     scratch_.dims.insert(scratch_.dims.end(), shape.begin(), shape.end());
   }
   void result_like(std::string_view param, int index) override {
-    const TypeId type = graph_.value(operands_[find(param, index)].value).type;
-    scratch_.pending.push_back({type, DType::none, 0, 0});
+    const Operand* operand = find_operand(param, index);
+    scratch_.pending.push_back({graph_.value(operand->value).type, DType::none, 0, 0});
   }
   // Lists and states have no values in the DSL yet that could bring an op of theirs here; the
   // result then has the element's type, which the caller checks.
@@ -348,24 +365,42 @@ class GraphInferContext final : public InferContext {
     if (container.element != nullptr) result(container.element->dtype, container.element->shape);
   }
 
-  void take_results() {
+  /// The results' types in the graph, or false after a report when there cannot be such a value.
+  bool take_results() {
     for (const PendingResult& result : scratch_.pending) {
-      scratch_.results.push_back(
-          result.type != kNone
-              ? result.type
-              : graph_.types.tensor(result.dtype,
-                                    std::span(scratch_.dims).subspan(result.first, result.count)));
+      if (result.type != kNone) {  // that of an argument, which was checked when it was made
+        scratch_.results.push_back(result.type);
+        continue;
+      }
+      const std::span<const std::int64_t> shape =
+          std::span<const std::int64_t>(scratch_.dims).subspan(result.first, result.count);
+      bool all_known = true;
+      std::int64_t count = 0;
+      for (const std::int64_t dim : shape) all_known = all_known && known(dim);
+      if (shape.size() > kLargestRank) {
+        error(rule<"tensor.rank">, "x values",
+              fmt::format("the result {} has rank {}; the largest rank is {}",
+                          to_string({.dtype = result.dtype, .shape = shape}), shape.size(),
+                          kLargestRank));
+      } else if (all_known && !element_count(shape, count)) {
+        error(rule<"tensor.size">, "x values",
+              fmt::format("the result {} has more than 2^63 - 1 elements",
+                          to_string({.dtype = result.dtype, .shape = shape})));
+      }
+      if (failed()) return false;
+      scratch_.results.push_back(graph_.types.tensor(result.dtype, shape));
     }
+    return true;
   }
 
   void error(Rule rule, std::string_view operands, std::string message) override {
     set_failed();
     Diagnostic& report = builder_.diagnostics.error(
         rule.id(), fmt::format("{}: {}", op().name, message), Place(loc_));
+    const std::span<const Param> params = op().signatures.back().params;
     for_each_word(operands, [&](std::string_view word) {
-      for (std::size_t i = 0; i < operands_.size(); ++i) {
-        const Operand& operand = operands_[i];
-        if (scratch_.names[i] != word) continue;
+      for (const Operand& operand : operands_) {
+        if (params[operand.param].name != word) continue;
         const Const* constant = graph_.constant_of(operand.value);
         // An attribute was made by this very call: the report's own line shows it.
         if (constant == nullptr || !constant->role.is_attribute) {
@@ -376,44 +411,55 @@ class GraphInferContext final : public InferContext {
   }
 
  private:
-  static constexpr std::size_t kMissing = static_cast<std::size_t>(-1);
-  static bool same_name(std::string_view a, std::string_view b) {
-    if (a.size() != b.size()) return false;
-    return a.data() == b.data() || a == b;
-  }
-  /// The first operand of `param`, then `index` further.
-  std::size_t find(std::string_view param, int index) const {
-    // The same argument is asked for several times in a row, and then mostly the next one.
-    std::size_t at = last_found_;
-    const std::size_t count = operands_.size();
-    for (std::size_t tried = 0; tried < count; ++tried, ++at) {
-      if (at == count) at = 0;
-      if (!same_name(scratch_.names[at], param)) continue;
-      // Landed in the middle of a tuple: go back to its first element.
-      while (at != 0 && same_name(scratch_.names[at - 1], param)) --at;
-      last_found_ = at;
-      at += static_cast<std::size_t>(index);
-      return at < count && same_name(scratch_.names[at], param) ? at : kMissing;
+  /// Makes the view of operand `i`.
+  void fill(std::size_t i) {
+    ArgumentValue& view = scratch_.values[i];
+    const ValueRecord& record = graph_.value(operands_[i].value);
+    view.type = graph_.types.view(record.type);
+    view.constant = nullptr;
+    const Const* constant = graph_.constant_of(operands_[i].value);
+    if (constant == nullptr) return;
+    ConstView& out = scratch_.constants[i];
+    out.dtype = view.type.dtype;
+    out.shape = view.type.shape;
+    out.ints = graph_.ints(*constant);
+    out.reals = graph_.reals(*constant);
+    out.known = constant->kind != ConstKind::weight && constant->kind != ConstKind::fill;
+    out.texts = {};
+    if (constant->kind == ConstKind::text) {
+      scratch_.texts[i] = graph_.text(*constant);
+      out.texts = {&scratch_.texts[i], 1};
     }
-    return kMissing;
+    view.constant = &out;
+  }
+  const Operand* find_operand(std::string_view param, int index) const {
+    const ArgumentView* argument = find(param);
+    const auto at = static_cast<std::size_t>(index);
+    if (argument == nullptr || at >= argument->values.size()) return nullptr;
+    return &operands_[static_cast<std::size_t>(argument->values.data() - scratch_.values.data()) +
+                      at];
   }
 
   Builder& builder_;
   Graph& graph_;
   std::span<const Operand> operands_;
-  Scratch& scratch_;
+  OpScratch& scratch_;
   Loc loc_;
-  mutable std::size_t last_found_ = 0;
 };
 
 /// The dtype in which a number is written for `param`.
-DType number_dtype(const Graph& graph, const OpInfo& op, std::span<const Operand> operands,
+DType number_dtype(const Graph& graph, const OpInfo& op, std::span<const OpArgument> arguments,
                    const Param& param, std::initializer_list<DType> preferred) {
   const std::span<const Param> params = op.signatures.back().params;
+  // Most numbers are for an argument that takes one dtype only.
+  if (param.domain == '\0' && std::has_single_bit(param.dtypes.bits())) {
+    return static_cast<DType>(std::countr_zero(param.dtypes.bits()));
+  }
   DType of_result_domain = DType::none;
-  for (const Operand& operand : operands) {
-    const Param& other = params[operand.param];
-    const DType dtype = graph.types.dtype(graph.value(operand.value).type);
+  for (const OpArgument& argument : arguments) {
+    if (argument.kind != ArgumentKind::value) continue;
+    const Param& other = params[argument.param];
+    const DType dtype = graph.types.dtype(graph.value(argument.value).type);
     if (param.domain != '\0' && other.domain == param.domain) return dtype;
     if (of_result_domain == DType::none && other.domain == op.result_domain) {
       of_result_domain = dtype;
@@ -433,16 +479,29 @@ DType number_dtype(const Graph& graph, const OpInfo& op, std::span<const Operand
 }  // namespace
 
 OpBuilder::OpBuilder(OpCode code, Loc loc)
-    : code_(code), loc_(loc), first_argument_(scratch().arguments.size()) {}
+    : code_(code),
+      loc_(loc),
+      info_(&op_info(code)),
+      scratch_(&scratch()),
+      first_argument_(scratch_->arguments.size()) {}
 
 OpBuilder::OpBuilder(OpCode code, Kernel& kernel, Loc loc) : OpBuilder(code, loc) {
   builder_ = kernel.builder();
 }
 
 OpBuilder::~OpBuilder() {
-  Scratch& s = scratch();
-  s.arguments.resize(std::min(s.arguments.size(), first_argument_));
-  if (s.arguments.empty()) s.ints.clear();
+  std::vector<OpArgument>& arguments = scratch_->arguments;
+  if (arguments.size() > first_argument_) {
+    arguments.erase(arguments.begin() + static_cast<std::ptrdiff_t>(first_argument_),
+                    arguments.end());
+  }
+  if (!arguments.empty()) return;
+  scratch_->ints.clear();
+  // One op of a hundred thousand operands is no reason to hold their room as long as the thread.
+  constexpr std::size_t kKeptEntries = 4096;
+  if (arguments.capacity() > kKeptEntries || scratch_->ints.capacity() > kKeptEntries) {
+    *scratch_ = OpScratch();
+  }
 }
 
 void OpBuilder::take_builder(Value value) {
@@ -451,32 +510,53 @@ void OpBuilder::take_builder(Value value) {
   if (value.poisoned()) poisoned_ = true;
 }
 
+std::uint16_t OpBuilder::index_of(std::string_view param) {
+  const std::span<const Param> params = info_->signatures.back().params;
+  if (next_param_ < params.size() && same_name(params[next_param_].name, param)) {
+    return next_param_;
+  }
+  // The next element of a tuple, or an argument behind some that were left out.
+  return param_index(*info_, param);
+}
+
+OpArgument& OpBuilder::add(std::string_view param) {
+  const std::uint16_t index = index_of(param);
+  if (index == kNoParam) {
+    unknown_ = true;
+    scratch_->unknown_param = param;
+  }
+  sorted_ = sorted_ && index >= last_param_;
+  last_param_ = index;
+  next_param_ = static_cast<std::uint16_t>(index + 1);
+  OpArgument& out = scratch_->arguments.emplace_back();
+  out.param = index;
+  return out;
+}
+
 void OpBuilder::element(std::string_view param, Value value) {
   if (!value.given()) return;
   take_builder(value);
-  scratch().arguments.push_back(
-      {.param = param_index(op_info(code_), param), .kind = ArgumentKind::value, .value = value});
+  OpArgument& argument = add(param);
+  argument.kind = ArgumentKind::value;
+  argument.value = value.id();
 }
 
 void OpBuilder::operand(std::string_view param, Value value) { element(param, value); }
 
 void OpBuilder::integer(std::string_view param, std::int64_t value) {
-  Scratch& s = scratch();
-  s.arguments.push_back({.param = param_index(op_info(code_), param),
-                         .kind = ArgumentKind::ints,
-                         .scalar = true,
-                         .first = s.ints.size(),
-                         .count = 1});
-  s.ints.push_back(value);
+  OpArgument& argument = add(param);
+  argument.kind = ArgumentKind::integer;
+  argument.dtype = DType::none;
+  argument.integer = value;
 }
 
 void OpBuilder::integers(std::string_view param, const Ints& values) {
-  Scratch& s = scratch();
-  s.arguments.push_back({.param = param_index(op_info(code_), param),
-                         .kind = ArgumentKind::ints,
-                         .first = s.ints.size(),
-                         .count = values.size()});
-  s.ints.insert(s.ints.end(), values.begin(), values.end());
+  OpArgument& argument = add(param);
+  argument.kind = ArgumentKind::ints;
+  argument.dtype = DType::none;
+  argument.first = scratch_->ints.size();
+  argument.count = values.size();
+  scratch_->ints.insert(scratch_->ints.end(), values.begin(), values.end());
 }
 
 void OpBuilder::extents(std::string_view param, const Extents& values) {
@@ -490,26 +570,27 @@ void OpBuilder::extents(std::string_view param, const Extents& values) {
 void OpBuilder::real(std::string_view param, double value) { number(param, DType::none, value); }
 
 void OpBuilder::number(std::string_view param, DType dtype, double value) {
-  scratch().arguments.push_back({.param = param_index(op_info(code_), param),
-                                 .kind = ArgumentKind::reals,
-                                 .scalar = true,
-                                 .dtype = dtype,
-                                 .number = value});
+  OpArgument& argument = add(param);
+  argument.kind = ArgumentKind::real;
+  argument.dtype = dtype;
+  argument.real = value;
 }
 
 void OpBuilder::boolean(std::string_view param, bool value) {
   integer(param, value ? 1 : 0);
-  scratch().arguments.back().dtype = DType::boolean;
+  scratch_->arguments.back().dtype = DType::boolean;
 }
 
 void OpBuilder::booleans(std::string_view param, const Ints& values) {
   integers(param, values);
-  scratch().arguments.back().dtype = DType::boolean;
+  scratch_->arguments.back().dtype = DType::boolean;
 }
 
 void OpBuilder::text(std::string_view param, std::string_view value) {
-  scratch().arguments.push_back(
-      {.param = param_index(op_info(code_), param), .kind = ArgumentKind::text, .text = value});
+  OpArgument& argument = add(param);
+  argument.kind = ArgumentKind::text;
+  argument.text = value.data();
+  argument.count = value.size();
 }
 
 void OpBuilder::dtype(std::string_view param, DType value) { text(param, dtype_name(value)); }
@@ -543,7 +624,7 @@ void OpBuilder::build() {
 }
 
 void Builder::build(OpBuilder& op) {
-  const OpInfo& info = op_info(op.code_);
+  const OpInfo& info = *op.info_;
   if (op.mixed_) {
     op.poisoned_ = true;
     diagnostics.error(
@@ -555,25 +636,34 @@ void Builder::build(OpBuilder& op) {
   if (!check_open(op.loc_)) op.poisoned_ = true;
   if (op.poisoned_) return;
 
-  Scratch& s = scratch();
+  OpScratch& s = *op.scratch_;
+  if (op.unknown_) {
+    op.poisoned_ = true;
+    diagnostics.error(rule<"arg.unknown">.id(),
+                      fmt::format("{}: there is no argument {}", info.name, s.unknown_param),
+                      op.loc_);
+    return;
+  }
   const std::span<const Param> params = info.signatures.back().params;
-  const std::span<Argument> arguments = std::span(s.arguments).subspan(op.first_argument_);
+  const std::span<OpArgument> arguments = std::span(s.arguments).subspan(op.first_argument_);
   // Table order, elements of a variadic argument as given. Almost always sorted already.
-  const auto by_param = [](const Argument& a, const Argument& b) { return a.param < b.param; };
-  if (!std::is_sorted(arguments.begin(), arguments.end(), by_param)) {
-    std::stable_sort(arguments.begin(), arguments.end(), by_param);
+  if (!op.sorted_) {
+    std::stable_sort(arguments.begin(), arguments.end(),
+                     [](const OpArgument& a, const OpArgument& b) { return a.param < b.param; });
   }
 
   std::vector<Operand>& operands = s.operands;
   operands.clear();
-  for (const Argument& argument : arguments) {
-    if (argument.kind == ArgumentKind::value) {
-      operands.push_back({argument.value.id(), argument.param});
-    }
-  }
-  const std::size_t tensors = operands.size();
   const auto resolve = [&](const Param& param, std::initializer_list<DType> preferred) {
-    return number_dtype(*graph, info, std::span(operands).first(tensors), param, preferred);
+    return number_dtype(*graph, info, arguments, param, preferred);
+  };
+  /// The dims of the first tensor that is for `param`, or of the first one at all.
+  const auto type_of = [&](std::uint16_t param) {
+    for (const OpArgument& argument : arguments) {
+      if (argument.kind != ArgumentKind::value) continue;
+      if (param == kNoParam || argument.param == param) return graph->value(argument.value).type;
+    }
+    return TypeId{kNone};
   };
   const auto add_ints = [&](std::uint16_t index, DType dtype, bool scalar,
                             std::span<const std::int64_t> values) {
@@ -609,32 +699,38 @@ void Builder::build(OpBuilder& op) {
   };
 
   std::size_t next = 0;
-  for (std::uint16_t i = 0; i < params.size(); ++i) {
+  const auto count_of_params = static_cast<std::uint16_t>(params.size());
+  for (std::uint16_t i = 0; i < count_of_params; ++i) {
     const Param& param = params[i];
     bool given = false;
     for (; next < arguments.size() && arguments[next].param == i; ++next) {
-      const Argument& argument = arguments[next];
+      const OpArgument& argument = arguments[next];
       given = true;
       switch (argument.kind) {
         case ArgumentKind::value:
+          operands.push_back({argument.value, i});
+          break;
+        case ArgumentKind::integer:
+          add_ints(i, argument.dtype, true, std::span(&argument.integer, 1));
           break;
         case ArgumentKind::ints:
-          add_ints(i, argument.dtype, argument.scalar,
+          add_ints(i, argument.dtype, false,
                    std::span(s.ints).subspan(argument.first, argument.count));
           break;
-        case ArgumentKind::reals:
-          if (!add_number(i, argument.dtype, argument.number)) op.poisoned_ = true;
+        case ArgumentKind::real:
+          if (!add_number(i, argument.dtype, argument.real)) op.poisoned_ = true;
           break;
         case ArgumentKind::text:
-          operands.push_back({graph->intern_text(argument.text, {param.name, true}, op.loc_), i});
+          operands.push_back(
+              {graph->intern_text({argument.text, argument.count}, {param.name, true}, op.loc_),
+               i});
           break;
       }
     }
     if (given || !param.always_printed() || param.required()) continue;
     const auto rank_of_x = [&]() -> std::int64_t {
-      return tensors == 0 ? 0
-                          : static_cast<std::int64_t>(
-                                graph->types.shape(graph->value(operands[0].value).type).size());
+      const TypeId x = type_of(kNoParam);
+      return x == kNone ? 0 : static_cast<std::int64_t>(graph->types.shape(x).size());
     };
     switch (param.def.kind) {
       case DefaultKind::integer:
@@ -664,13 +760,10 @@ void Builder::build(OpBuilder& op) {
       case DefaultKind::box_range: {
         std::int64_t count = rank_of_x();
         if (param.def.kind == DefaultKind::box_range) {
-          const std::uint16_t boxes = param_index(info, "boxes");
-          count = 0;
-          for (std::size_t t = 0; t < tensors; ++t) {
-            if (operands[t].param != boxes) continue;
-            const auto shape = graph->types.shape(graph->value(operands[t].value).type);
-            if (!shape.empty()) count = std::max<std::int64_t>(shape[0], 0);
-          }
+          const TypeId boxes = type_of(param_index(info, "boxes"));
+          const auto shape =
+              boxes == kNone ? std::span<const std::int64_t>() : graph->types.shape(boxes);
+          count = shape.empty() ? 0 : std::max<std::int64_t>(shape[0], 0);
         }
         Ints values;
         for (std::int64_t axis = 0; axis < count; ++axis) values.push_back(axis);
@@ -678,21 +771,16 @@ void Builder::build(OpBuilder& op) {
         break;
       }
       case DefaultKind::zero_bias: {
-        const std::uint16_t weight = param_index(info, "weight");
-        for (std::size_t t = 0; t < tensors; ++t) {
-          if (operands[t].param != weight) continue;
-          const TypeId type = graph->value(operands[t].value).type;
-          const auto shape = graph->types.shape(type);
-          if (shape.empty()) break;
-          Const zeros;
-          zeros.type = graph->types.tensor(graph->types.dtype(type), shape.first(1));
-          zeros.kind = ConstKind::fill;
-          zeros.fill = Fill::zeros;
-          // Named after the argument like an attribute, and kept in a file like a tensor.
-          zeros.role = {param.name, true};
-          operands.push_back({graph->add_const(zeros, kNoName, op.loc_), i});
-          break;
-        }
+        const TypeId type = type_of(param_index(info, "weight"));
+        if (type == kNone || graph->types.shape(type).empty()) break;
+        const std::int64_t length = graph->types.shape(type)[0];
+        Const zeros;
+        zeros.type = graph->types.tensor(graph->types.dtype(type), std::span(&length, 1));
+        zeros.kind = ConstKind::fill;
+        zeros.fill = Fill::zeros;
+        // Named after the argument like an attribute, and kept in a file like a tensor.
+        zeros.role = {param.name, true};
+        operands.push_back({graph->add_const(zeros, kNoName, op.loc_), i});
         break;
       }
       case DefaultKind::required:
@@ -701,35 +789,10 @@ void Builder::build(OpBuilder& op) {
     }
   }
   if (op.poisoned_) return;
-  const auto operand_order = [](const Operand& a, const Operand& b) { return a.param < b.param; };
-  if (!std::is_sorted(operands.begin(), operands.end(), operand_order)) {
-    std::stable_sort(operands.begin(), operands.end(), operand_order);
-  }
-
   GraphInferContext context(*this, info, operands, s, op.loc_);
-  if (!infer_op(context)) {
+  if (!infer_op(context) || !context.take_results()) {
     op.poisoned_ = true;
     return;
-  }
-  context.take_results();
-  for (const TypeId type : s.results) {
-    const auto shape = graph->types.shape(type);
-    std::int64_t count = 0;
-    bool all_known = true;
-    for (const std::int64_t dim : shape) all_known = all_known && known(dim);
-    if (shape.size() > kLargestRank) {
-      context.error(rule<"tensor.rank">, "x values",
-                    fmt::format("the result {} has rank {}; the largest rank is {}",
-                                to_string(graph->types.view(type)), shape.size(), kLargestRank));
-    } else if (all_known && !element_count(shape, count)) {
-      context.error(rule<"tensor.size">, "x values",
-                    fmt::format("the result {} has more than 2^63 - 1 elements",
-                                to_string(graph->types.view(type))));
-    }
-    if (context.failed()) {
-      op.poisoned_ = true;
-      return;
-    }
   }
   const OpId id = graph->add_op(op.code_, operands, s.results, op.loc_);
   op.first_result_ = graph->op(id).first_result;

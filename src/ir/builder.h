@@ -15,7 +15,11 @@ namespace milgen {
 class Builder {
  public:
   Builder(std::string_view kernel_name, Opset kernel_opset, Loc kernel_loc)
-      : name(kernel_name), opset(kernel_opset), loc(kernel_loc), graph(std::make_shared<Graph>()) {}
+      : name(kernel_name),
+        opset(kernel_opset),
+        loc(kernel_loc),
+        graph(std::make_shared<Graph>()),
+        owners_(64, kNone, graph->memory()) {}
 
   /// A name as it will stand in the text: with the scope's prefix, reserved words escaped. kNone
   /// after a report when it cannot be one.
@@ -50,7 +54,7 @@ class Builder {
   bool finished = false;
 
  private:
-  std::vector<ValueId> owners_;  // by NameId
+  std::pmr::vector<ValueId> owners_;  // by NameId; in the memory of the graph
 };
 
 /// Whether `name` is a word that MIL keeps for itself (mil_text_format, section 1).

@@ -1,40 +1,38 @@
 #include "ir/canonical.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <charconv>
 
 #include "milgen/weights.h"
 
 namespace milgen {
 namespace {
 
-constexpr std::size_t kTextChunkBytes = 4096;
+constexpr std::size_t kFirstChunkBytes = 1024;
+constexpr std::size_t kTextChunkBytes = 16384;
 constexpr std::int64_t kInlineElements = 10;
 
 /// Writes names one behind the other into chunks that never move.
 class NameWriter {
  public:
-  explicit NameWriter(std::vector<std::unique_ptr<char[]>>& chunks) : chunks_(chunks) {}
+  explicit NameWriter(std::pmr::vector<std::pmr::vector<char>>& chunks) : chunks_(chunks) {}
 
   /// `base_number`, kept only when keep() is called.
   std::string_view draft(std::string_view base, std::uint32_t number) {
     constexpr std::size_t kLongestNumber = 11;
     if (room_ < base.size() + kLongestNumber) {
-      room_ = std::max(kTextChunkBytes, base.size() + kLongestNumber);
-      chunks_.push_back(std::make_unique_for_overwrite<char[]>(room_));
-      at_ = chunks_.back().get();
+      room_ = std::max(chunks_.empty() ? kFirstChunkBytes : kTextChunkBytes,
+                       base.size() + kLongestNumber);
+      at_ = chunks_.emplace_back(room_).data();
     }
-    std::memcpy(at_, base.data(), base.size());
-    char* end = at_ + base.size();
+    // Bases are words of a few letters, for which a call of memcpy costs more than this.
+    char* end = std::copy(base.begin(), base.end(), at_);
     *end++ = '_';
-    std::array<char, kLongestNumber> digits{};
-    std::size_t n = 0;
-    do {
-      digits[n++] = static_cast<char>('0' + number % 10);
-      number /= 10;
-    } while (number != 0);
-    while (n != 0) *end++ = digits[--n];
+    if (number < 10) {
+      *end++ = static_cast<char>('0' + number);
+    } else {
+      end = std::to_chars(end, end + kLongestNumber, number).ptr;
+    }
     return {at_, static_cast<std::size_t>(end - at_)};
   }
   void keep(std::string_view name) {
@@ -43,7 +41,7 @@ class NameWriter {
   }
 
  private:
-  std::vector<std::unique_ptr<char[]>>& chunks_;
+  std::pmr::vector<std::pmr::vector<char>>& chunks_;
   char* at_ = nullptr;
   std::size_t room_ = 0;
 };
@@ -51,6 +49,7 @@ class NameWriter {
 /// Numbers for derived names: one counter for each base.
 class Counters {
  public:
+  Counters() { counters_.reserve(32); }
   std::uint32_t& of(std::string_view base) {
     for (auto& [name, next] : counters_) {
       if (name.data() == base.data() && name.size() == base.size()) return next;
@@ -78,56 +77,73 @@ bool stands_in_file(const Graph& graph, const Const& constant) {
   return constant.count >= kInlineElements && weight_dtype_code(type.dtype) != 0;
 }
 
-Canonical canonicalize(const Graph& graph) {
-  Canonical out;
-  out.order.reserve(graph.op_count());
-  out.names.resize(graph.value_count());
-  out.weight_index.assign(graph.value_count(), kNone);
+Canonical::Canonical(const Graph& graph)
+    : order(&memory_),
+      names(graph.value_count(), &memory_),
+      weights(&memory_),
+      input_needed(graph.inputs.size(), false, &memory_),
+      weight_index(graph.value_count(), kNone, &memory_),
+      text_(&memory_) {
+  walk(graph);
+  name_values(graph);
+}
 
-  std::vector<bool> visited(graph.op_count(), false);
+void Canonical::walk(const Graph& graph) {
+  order.reserve(graph.op_count());
+  std::pmr::vector<bool> visited(graph.op_count(), false, &memory_);
   struct Frame {
     OpId op;
-    std::uint32_t next_operand;
+    std::uint32_t operands;
+    const Operand* next;
   };
-  std::vector<Frame> stack;
+  std::pmr::vector<Frame> stack(&memory_);
   stack.reserve(64);
-  out.input_needed.resize(graph.inputs.size());
   const auto visit = [&](ValueId value) {
-    const OpId def = graph.value(value).def;
-    if (def == kNone) {
-      out.input_needed[graph.value(value).result] = true;
+    const ValueRecord& record = graph.value(value);
+    if (record.def == kNone) {
+      input_needed[record.result] = true;
       return;
     }
-    if (visited[def]) return;
-    visited[def] = true;
-    stack.push_back({def, 0});
+    if (visited[record.def]) return;
+    visited[record.def] = true;
+    const OpRecord& op = graph.op(record.def);
+    // Half of all ops are constants, which need no place on the stack.
+    if (op.operands == 0) {
+      order.push_back(record.def);
+    } else {
+      stack.push_back({record.def, op.operands, graph.operands(op).data()});
+    }
   };
   for (const Graph::Output& output : graph.outputs) {
     visit(output.value);
     while (!stack.empty()) {
       Frame& frame = stack.back();
-      const OpRecord& op = graph.op(frame.op);
-      if (frame.next_operand == op.operands) {
-        out.order.push_back(frame.op);
+      if (frame.operands == 0) {
+        order.push_back(frame.op);
         stack.pop_back();
         continue;
       }
-      const Operand operand = graph.operands(op)[frame.next_operand++];
-      visit(operand.value);
+      --frame.operands;
+      visit((frame.next++)->value);
     }
   }
+}
 
+void Canonical::name_values(const Graph& graph) {
   for (const ValueId input : graph.inputs) {
-    out.names[input] = graph.names.view(graph.value(input).name);
+    names[input] = graph.names.view(graph.value(input).name);
   }
-  NameWriter writer(out.text_);
+  text_.reserve(4);
+  weights.reserve(16);
+  const bool may_be_taken = graph.names.has_numbered();
+  NameWriter writer(text_);
   Counters counters;
-  for (const OpId id : out.order) {
+  for (const OpId id : order) {
     const OpRecord& op = graph.op(id);
     for (std::uint32_t r = 0; r < op.results; ++r) {
       const ValueId value = op.first_result + r;
       if (const NameId name = graph.value(value).name; name != kNoName) {
-        out.names[value] = graph.names.view(name);
+        names[value] = graph.names.view(name);
         continue;
       }
       const std::string_view base =
@@ -136,16 +152,15 @@ Canonical canonicalize(const Graph& graph) {
       std::string_view name;
       do {
         name = writer.draft(base, next++);
-      } while (graph.names.find(name) != kNone);
+      } while (may_be_taken && graph.names.find(name) != kNone);
       writer.keep(name);
-      out.names[value] = name;
+      names[value] = name;
     }
     if (op.code == OpCode::const_ && stands_in_file(graph, graph.constant(op.constant))) {
-      out.weight_index[op.first_result] = static_cast<std::uint32_t>(out.weights.size());
-      out.weights.push_back(op.first_result);
+      weight_index[op.first_result] = static_cast<std::uint32_t>(weights.size());
+      weights.push_back(op.first_result);
     }
   }
-  return out;
 }
 
 }  // namespace milgen

@@ -4,32 +4,41 @@
 
 #include <atomic>
 #include <memory>
+#include <memory_resource>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "ir/arena.h"
 #include "ir/graph.h"
 
 namespace milgen {
 
-struct Canonical {
+/// The canonical form of a graph. Its names look into the graph.
+class Canonical {
+  BlockResource<8 * 1024> memory_;  // before everything that is in it: enough for some eighty ops
+
+ public:
+  explicit Canonical(const Graph& graph);
+
   /// Ops that an output needs: post-order from the outputs as declared, operands in table order.
-  std::vector<OpId> order;
+  std::pmr::vector<OpId> order;
   /// By ValueId; empty for values that are not printed.
-  std::vector<std::string_view> names;
+  std::pmr::vector<std::string_view> names;
   /// Constants that stand in weight files, in the order of their first use.
-  std::vector<ValueId> weights;
+  std::pmr::vector<ValueId> weights;
   /// By place in Graph::inputs: whether an output needs it.
-  std::vector<bool> input_needed;
+  std::pmr::vector<bool> input_needed;
   /// By ValueId: its index in `weights`, or kNone.
-  std::vector<std::uint32_t> weight_index;
+  std::pmr::vector<std::uint32_t> weight_index;
 
  private:
-  friend Canonical canonicalize(const Graph& graph);
-  std::vector<std::unique_ptr<char[]>> text_;
-};
+  void walk(const Graph& graph);
+  void name_values(const Graph& graph);
 
-Canonical canonicalize(const Graph& graph);
+  std::pmr::vector<std::pmr::vector<char>> text_;
+};
 
 /// Whether a constant stands in a weight file: a weight; a float that is not a scalar (some chips
 /// refuse those inline: mil_text_format, section 5); or an operand of ten elements or more in a
@@ -37,10 +46,13 @@ Canonical canonicalize(const Graph& graph);
 bool stands_in_file(const Graph& graph, const Const& constant);
 
 struct ProgramData {
+  ProgramData(std::string program_name, Opset program_opset, std::shared_ptr<const Graph> of)
+      : name(std::move(program_name)), opset(program_opset), graph(std::move(of)) {}
+
   std::string name;
-  Opset opset = Opset::ios18;
+  Opset opset;
   std::shared_ptr<const Graph> graph;
-  Canonical canonical;
+  Canonical canonical{*graph};
   /// Of the Program handles; the first is made with the data.
   mutable std::atomic<std::uint32_t> references{1};
 };

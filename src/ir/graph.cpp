@@ -1,5 +1,6 @@
 #include "ir/graph.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -18,7 +19,22 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t value) {
   return h ^ (h >> 32);
 }
 
-std::uint64_t hash_text(std::string_view text) {
+/// Of `size` bytes that are fewer than eight: no call of memcpy, whose length is not known here,
+/// costs less than this.
+std::uint64_t short_word(const char* at, std::size_t size) {
+  if (size >= 4) {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+    std::memcpy(&first, at, 4);
+    std::memcpy(&last, at + size - 4, 4);
+    return first | (std::uint64_t{last} << 32);
+  }
+  if (size == 0) return 0;
+  const auto byte = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
+  return byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
+}
+
+std::uint32_t hash_text(std::string_view text) {
   std::uint64_t h = text.size();
   std::size_t i = 0;
   for (; i + 8 <= text.size(); i += 8) {
@@ -26,9 +42,18 @@ std::uint64_t hash_text(std::string_view text) {
     std::memcpy(&word, text.data() + i, 8);
     h = mix(h, word);
   }
-  std::uint64_t tail = 0;
-  std::memcpy(&tail, text.data() + i, text.size() - i);
-  return mix(h, tail);
+  h = mix(h, short_word(text.data() + i, text.size() - i));
+  return static_cast<std::uint32_t>(h ^ (h >> 29));
+}
+
+/// "mul_0", "w_12": an underscore and digits at the end.
+bool is_numbered(std::string_view text) {
+  std::size_t digits = 0;
+  while (digits < text.size() && text[text.size() - 1 - digits] >= '0' &&
+         text[text.size() - 1 - digits] <= '9') {
+    ++digits;
+  }
+  return digits != 0 && digits < text.size() && text[text.size() - 1 - digits] == '_';
 }
 
 /// Cheap and good enough to spread: names of arguments differ in length or in their ends.
@@ -42,23 +67,23 @@ std::uint64_t role_hash(ConstRole role) {
 
 // --- StringPool ---
 
-StringPool::StringPool() {
-  entries_.reserve(64);
-  hashes_.reserve(64);
-  table_.assign(kFirstBuckets, kNone);
+StringPool::StringPool(std::pmr::memory_resource* memory)
+    : chunks_(memory), entries_(memory), table_(kFirstBuckets, kNone, memory) {
+  chunks_.reserve(4);
+  entries_.reserve(kFirstBuckets / 2);
   intern("");  // kNoName
 }
 
-char* StringPool::store(std::string_view text) {
-  if (chunk_size_ - chunk_used_ < text.size() || chunks_.empty()) {
-    const std::size_t grown =
-        chunks_.empty() ? kFirstChunkBytes : std::min(chunk_size_ * 2, kLargestChunkBytes);
-    chunk_size_ = std::max(grown, text.size());
-    chunks_.push_back(std::make_unique_for_overwrite<char[]>(chunk_size_));
+const char* StringPool::store(std::string_view text) {
+  if (chunks_.empty() || chunks_.back().size() - chunk_used_ < text.size()) {
+    const std::size_t grown = chunks_.empty()
+                                  ? kFirstChunkBytes
+                                  : std::min(chunks_.back().size() * 2, kLargestChunkBytes);
+    chunks_.emplace_back(std::max(grown, text.size()));
     chunk_used_ = 0;
   }
-  char* at = chunks_.back().get() + chunk_used_;
-  std::memcpy(at, text.data(), text.size());
+  char* at = chunks_.back().data() + chunk_used_;
+  if (!text.empty()) std::memcpy(at, text.data(), text.size());
   chunk_used_ += text.size();
   return at;
 }
@@ -66,31 +91,32 @@ char* StringPool::store(std::string_view text) {
 void StringPool::rehash(std::size_t buckets) {
   table_.assign(buckets, kNone);
   for (std::uint32_t id = 0; id < entries_.size(); ++id) {
-    std::size_t slot = hashes_[id] & (buckets - 1);
+    std::size_t slot = entries_[id].hash & (buckets - 1);
     while (table_[slot] != kNone) slot = (slot + 1) & (buckets - 1);
     table_[slot] = id;
   }
 }
 
-NameId StringPool::find(std::string_view text) const {
-  const std::uint64_t h = hash_text(text);
-  std::size_t slot = h & (table_.size() - 1);
+NameId StringPool::find(std::string_view text, std::uint32_t hash) const {
+  std::size_t slot = hash & (table_.size() - 1);
   while (table_[slot] != kNone) {
     const std::uint32_t id = table_[slot];
-    if (hashes_[id] == h && entries_[id] == text) return id;
+    if (entries_[id].hash == hash && view(id) == text) return id;
     slot = (slot + 1) & (table_.size() - 1);
   }
   return kNone;
 }
 
+NameId StringPool::find(std::string_view text) const { return find(text, hash_text(text)); }
+
 NameId StringPool::intern(std::string_view text) {
-  if (const NameId id = find(text); id != kNone) return id;
+  const std::uint32_t hash = hash_text(text);
+  if (const NameId id = find(text, hash); id != kNone) return id;
   if ((entries_.size() + 1) * 2 > table_.size()) rehash(table_.size() * 2);
   const auto id = static_cast<NameId>(entries_.size());
-  entries_.emplace_back(store(text), text.size());
-  const std::uint64_t h = hash_text(text);
-  hashes_.push_back(h);
-  std::size_t slot = h & (table_.size() - 1);
+  entries_.push_back({store(text), text.size(), hash});
+  has_numbered_ = has_numbered_ || is_numbered(text);
+  std::size_t slot = hash & (table_.size() - 1);
   while (table_[slot] != kNone) slot = (slot + 1) & (table_.size() - 1);
   table_[slot] = id;
   return id;
@@ -98,10 +124,10 @@ NameId StringPool::intern(std::string_view text) {
 
 // --- TypePool ---
 
-TypePool::TypePool() {
-  records_.reserve(64);
-  dims_.reserve(256);
-  table_.assign(kFirstBuckets, kNone);
+TypePool::TypePool(std::pmr::memory_resource* memory)
+    : records_(memory), dims_(memory), table_(kFirstBuckets, kNone, memory) {
+  records_.reserve(kFirstBuckets / 2);
+  dims_.reserve(192);
 }
 
 TypeId TypePool::intern(const Record& record, std::span<const std::int64_t> shape) {
@@ -111,8 +137,7 @@ TypeId TypePool::intern(const Record& record, std::span<const std::int64_t> shap
     if (other.hash == record.hash && other.kind == record.kind && other.dtype == record.dtype &&
         other.rank == record.rank && other.element == record.element &&
         other.length == record.length &&
-        (shape.empty() ||
-         std::memcmp(dims_.data() + other.first_dim, shape.data(), shape.size_bytes()) == 0)) {
+        std::equal(shape.begin(), shape.end(), dims_.data() + other.first_dim)) {
       return table_[slot];
     }
     slot = (slot + 1) & (table_.size() - 1);
@@ -150,29 +175,36 @@ TypeId TypePool::state(TypeId element) {
   return intern({TypeKind::state, DType::none, 0, 0, element, 0, mix(2, element)}, {});
 }
 
-TypeView TypePool::view(TypeId id) const {
-  const Record& record = records_[id];
-  TypeView out{record.kind, record.dtype, shape(id), nullptr, record.length};
-  if (record.element != kNone) {
-    element_views_.push_back(std::make_unique<TypeView>(view(record.element)));
-    out.element = element_views_.back().get();
-  }
-  return out;
+TypeView TypePool::view_of_container(const Record& record) const {
+  element_views_.push_back(std::make_unique<TypeView>(view(record.element)));
+  return {record.kind, record.dtype, {}, element_views_.back().get(), record.length};
 }
 
 // --- Graph ---
 
-Graph::Graph() {
-  // Sized for a fused kernel of some eighty ops, so that one is built in a handful of allocations.
-  ops_.reserve(128);
-  values_.reserve(160);
-  operands_.reserve(384);
+// The sizes are those of a fused kernel of some eighty ops, so that one is built in memory_ alone.
+Graph::Graph()
+    : inputs(&memory_),
+      outputs(&memory_),
+      names(&memory_),
+      types(&memory_),
+      ops_(&memory_),
+      operands_(&memory_),
+      values_(&memory_),
+      input_locs_(&memory_),
+      consts_(&memory_),
+      ints_(&memory_),
+      reals_(&memory_),
+      interned_(kFirstBuckets, {0, kNone, kNone}, &memory_) {
+  ops_.reserve(96);
+  values_.reserve(112);
+  operands_.reserve(320);
   consts_.reserve(64);
-  ints_.reserve(192);
+  ints_.reserve(160);
   reals_.reserve(16);
   inputs.reserve(8);
+  input_locs_.reserve(8);
   outputs.reserve(8);
-  interned_.assign(kFirstBuckets, {0, kNone});
 }
 
 ValueId Graph::add_input(NameId name, TypeId type, Loc loc) {
@@ -239,9 +271,9 @@ Const Graph::make_reals(DType dtype, std::span<const std::int64_t> shape,
   return out;
 }
 
-void Graph::remember_const(std::uint64_t hash, ValueId id) {
+void Graph::remember_const(std::uint64_t hash, ValueId id, ConstId constant) {
   if ((interned_count_ + 1) * 2 > interned_.size()) {
-    std::vector<InternedConst> bigger(interned_.size() * 2, {0, kNone});
+    std::pmr::vector<InternedConst> bigger(interned_.size() * 2, {0, kNone, kNone}, &memory_);
     for (const InternedConst& entry : interned_) {
       if (entry.value == kNone) continue;
       std::size_t slot = entry.hash & (bigger.size() - 1);
@@ -252,84 +284,77 @@ void Graph::remember_const(std::uint64_t hash, ValueId id) {
   }
   std::size_t slot = hash & (interned_.size() - 1);
   while (interned_[slot].value != kNone) slot = (slot + 1) & (interned_.size() - 1);
-  interned_[slot] = {hash, id};
+  interned_[slot] = {hash, id, constant};
   ++interned_count_;
 }
 
-ValueId Graph::find_const(std::uint64_t hash, const Const& wanted) const {
-  std::size_t slot = hash & (interned_.size() - 1);
-  while (interned_[slot].value != kNone) {
-    if (interned_[slot].hash == hash) {
-      const Const& other = *constant_of(interned_[slot].value);
-      const bool same_form = other.type == wanted.type && other.kind == wanted.kind &&
-                             other.count == wanted.count && other.role == wanted.role;
-      if (same_form && (wanted.kind == ConstKind::ints
-                            ? std::memcmp(ints_.data() + other.first, ints_.data() + wanted.first,
-                                          wanted.count * sizeof(std::int64_t)) == 0
-                            : std::memcmp(reals_.data() + other.first, reals_.data() + wanted.first,
-                                          wanted.count * sizeof(double)) == 0)) {
-        return interned_[slot].value;
-      }
-    }
-    slot = (slot + 1) & (interned_.size() - 1);
+template <class Same>
+const Graph::InternedConst* Graph::find_const(std::uint64_t hash, const Same& same) const {
+  const std::size_t mask = interned_.size() - 1;
+  for (std::size_t slot = hash & mask; interned_[slot].value != kNone; slot = (slot + 1) & mask) {
+    const InternedConst& entry = interned_[slot];
+    if (entry.hash == hash && same(consts_[entry.constant])) return &entry;
   }
-  return kNone;
+  return nullptr;
+}
+
+ValueId Graph::intern_new(const Const& constant, std::uint64_t hash, Loc loc) {
+  const ValueId id = add_const_op(constant, kNoName, loc);
+  remember_const(hash, id, static_cast<ConstId>(consts_.size() - 1));
+  return id;
 }
 
 ValueId Graph::intern_ints(DType dtype, std::span<const std::int64_t> shape,
                            std::span<const std::int64_t> values, ConstRole role, Loc loc) {
-  // The elements go to the end of the pool first and are taken off again when the constant turns
-  // out to be there already: the comparison then needs no second form of the elements.
-  Const wanted = make_ints(dtype, shape, values);
-  wanted.role = role;
-  std::uint64_t h = mix(wanted.type, role_hash(role));
+  const TypeId type = types.tensor(dtype, shape);
+  std::uint64_t h = mix(type, role_hash(role));
   for (const std::int64_t value : values) h = mix(h, static_cast<std::uint64_t>(value));
-  if (const ValueId id = find_const(h, wanted); id != kNone) {
-    ints_.resize(wanted.first);
-    return id;
-  }
-  const ValueId id = add_const_op(wanted, kNoName, loc);
-  remember_const(h, id);
-  return id;
+  const InternedConst* found = find_const(h, [&](const Const& other) {
+    return other.type == type && other.kind == ConstKind::ints && other.count == values.size() &&
+           other.role == role &&
+           std::equal(values.begin(), values.end(), ints_.data() + other.first);
+  });
+  if (found != nullptr) return found->value;
+  Const made = make_ints(dtype, shape, values);
+  made.role = role;
+  return intern_new(made, h, loc);
 }
 
 ValueId Graph::intern_reals(DType dtype, std::span<const std::int64_t> shape,
                             std::span<const double> values, ConstRole role, Loc loc) {
+  // The elements are rounded at the end of the pool first and taken off again when the constant
+  // turns out to be there already: the comparison then needs no second form of the elements.
   Const wanted = make_reals(dtype, shape, values);
   wanted.role = role;
   std::uint64_t h = mix(wanted.type, role_hash(role) + 2);
   for (const double value : reals(wanted)) h = mix(h, std::bit_cast<std::uint64_t>(value));
-  if (const ValueId id = find_const(h, wanted); id != kNone) {
+  const InternedConst* found = find_const(h, [&](const Const& other) {
+    return other.type == wanted.type && other.kind == ConstKind::reals &&
+           other.count == wanted.count && other.role == role &&
+           std::memcmp(reals_.data() + other.first, reals_.data() + wanted.first,
+                       wanted.count * sizeof(double)) == 0;
+  });
+  if (found != nullptr) {
     reals_.resize(wanted.first);
-    return id;
+    return found->value;
   }
-  const ValueId id = add_const_op(wanted, kNoName, loc);
-  remember_const(h, id);
-  return id;
+  return intern_new(wanted, h, loc);
 }
 
 ValueId Graph::intern_text(std::string_view text, ConstRole role, Loc loc) {
   const NameId name = names.intern(text);
   const std::uint64_t h = mix(name, role_hash(role) + 4);
-  std::size_t slot = h & (interned_.size() - 1);
-  while (interned_[slot].value != kNone) {
-    if (interned_[slot].hash == h) {
-      const Const& other = *constant_of(interned_[slot].value);
-      if (other.kind == ConstKind::text && other.first == name && other.role == role) {
-        return interned_[slot].value;
-      }
-    }
-    slot = (slot + 1) & (interned_.size() - 1);
-  }
+  const InternedConst* found = find_const(h, [&](const Const& other) {
+    return other.kind == ConstKind::text && other.first == name && other.role == role;
+  });
+  if (found != nullptr) return found->value;
   Const c;
   c.type = types.tensor(DType::string, {});
   c.kind = ConstKind::text;
   c.role = role;
   c.first = name;
   c.count = 1;
-  const ValueId id = add_const_op(c, kNoName, loc);
-  remember_const(h, id);
-  return id;
+  return intern_new(c, h, loc);
 }
 
 double round_to(DType dtype, double value) {

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ir/arena.h"
 #include "ir/infer.h"
 #include "milgen/diagnostic.h"
 #include "milgen/dtype.h"
@@ -30,36 +32,51 @@ inline constexpr std::uint32_t kNone = 0xFFFFFFFFu;
 inline constexpr ValueId kPoison = kNone;
 inline constexpr NameId kNoName = 0;
 
+/// What a graph is built in: enough for a fused kernel of some eighty ops.
+using GraphMemory = BlockResource<24 * 1024>;
+
 /// Text that lives as long as its owner; each distinct string is held once.
 class StringPool {
  public:
-  StringPool();
+  explicit StringPool(std::pmr::memory_resource* memory);
   NameId intern(std::string_view text);
   /// The id of a string that is already there; kNone otherwise.
   NameId find(std::string_view text) const;
-  std::string_view view(NameId id) const { return entries_[id]; }
+  std::string_view view(NameId id) const { return {entries_[id].text, entries_[id].size}; }
   std::size_t size() const { return entries_.size(); }
+  /// Whether any of the strings ends in an underscore and a number. Where none does, no name that
+  /// the canonical walk derives (mul_0) can be taken already, and it need not look.
+  bool has_numbered() const { return has_numbered_; }
 
  private:
-  char* store(std::string_view text);
+  struct Entry {
+    const char* text;
+    std::size_t size;
+    std::uint32_t hash;
+  };
+  NameId find(std::string_view text, std::uint32_t hash) const;
+  const char* store(std::string_view text);
   void rehash(std::size_t buckets);
 
-  std::vector<std::unique_ptr<char[]>> chunks_;
+  std::pmr::vector<std::pmr::vector<char>> chunks_;
   std::size_t chunk_used_ = 0;
-  std::size_t chunk_size_ = 0;
-  std::vector<std::string_view> entries_;
-  std::vector<std::uint64_t> hashes_;
-  std::vector<std::uint32_t> table_;
+  std::pmr::vector<Entry> entries_;
+  std::pmr::vector<std::uint32_t> table_;
+  bool has_numbered_ = false;
 };
 
 /// Types, each distinct one held once: equal types have equal ids.
 class TypePool {
  public:
-  TypePool();
+  explicit TypePool(std::pmr::memory_resource* memory);
   TypeId tensor(DType dtype, std::span<const std::int64_t> shape);
   TypeId list(TypeId element, std::int64_t length);
   TypeId state(TypeId element);
-  TypeView view(TypeId id) const;
+  TypeView view(TypeId id) const {
+    const Record& record = records_[id];
+    return record.element == kNone ? TypeView{record.kind, record.dtype, shape(id), nullptr, 0}
+                                   : view_of_container(record);
+  }
   TypeKind kind(TypeId id) const { return records_[id].kind; }
   DType dtype(TypeId id) const { return records_[id].dtype; }
   std::span<const std::int64_t> shape(TypeId id) const {
@@ -78,10 +95,11 @@ class TypePool {
     std::uint64_t hash;
   };
   TypeId intern(const Record& record, std::span<const std::int64_t> shape);
+  TypeView view_of_container(const Record& record) const;
 
-  std::vector<Record> records_;
-  std::vector<std::int64_t> dims_;
-  std::vector<std::uint32_t> table_;
+  std::pmr::vector<Record> records_;
+  std::pmr::vector<std::int64_t> dims_;
+  std::pmr::vector<std::uint32_t> table_;
   /// Views of element types need an address that stays.
   mutable std::vector<std::unique_ptr<TypeView>> element_views_;
 };
@@ -104,7 +122,11 @@ struct ConstRole {
   /// operand: such a constant is printed inline unless it is a tensor of floats.
   bool is_attribute = false;
 
-  friend bool operator==(const ConstRole&, const ConstRole&) = default;
+  friend bool operator==(const ConstRole& a, const ConstRole& b) {
+    // Bases are literals and words of the op table, so that equal ones are mostly one.
+    return a.is_attribute == b.is_attribute && a.base.size() == b.base.size() &&
+           (a.base.data() == b.base.data() || a.base == b.base);
+  }
 };
 
 struct Const {
@@ -194,35 +216,45 @@ class Graph {
   std::size_t op_count() const { return ops_.size(); }
   std::size_t value_count() const { return values_.size(); }
   std::size_t const_count() const { return consts_.size(); }
+  /// For arrays that live no longer than the graph and that only its builder grows.
+  std::pmr::memory_resource* memory() { return &memory_; }
 
+ private:
+  GraphMemory memory_;  // before everything that is in it
+
+ public:
   struct Output {
     NameId name;
     ValueId value;
     Loc loc;
   };
-  std::vector<ValueId> inputs;
-  std::vector<Output> outputs;
+  std::pmr::vector<ValueId> inputs;
+  std::pmr::vector<Output> outputs;
 
   StringPool names;
   TypePool types;
 
  private:
-  ValueId find_const(std::uint64_t hash, const Const& wanted) const;
-  ValueId add_const_op(const Const& constant, NameId name, Loc loc);
-  void remember_const(std::uint64_t hash, ValueId id);
-
-  std::vector<OpRecord> ops_;
-  std::vector<Operand> operands_;
-  std::vector<ValueRecord> values_;
-  std::vector<Loc> input_locs_;
-  std::vector<Const> consts_;
-  std::vector<std::int64_t> ints_;
-  std::vector<double> reals_;
   struct InternedConst {
     std::uint64_t hash;
     ValueId value;
+    ConstId constant;
   };
-  std::vector<InternedConst> interned_;
+  /// The entry of the constant with this hash for which `same` holds; null when there is none.
+  template <class Same>
+  const InternedConst* find_const(std::uint64_t hash, const Same& same) const;
+  ValueId add_const_op(const Const& constant, NameId name, Loc loc);
+  ValueId intern_new(const Const& constant, std::uint64_t hash, Loc loc);
+  void remember_const(std::uint64_t hash, ValueId id, ConstId constant);
+
+  std::pmr::vector<OpRecord> ops_;
+  std::pmr::vector<Operand> operands_;
+  std::pmr::vector<ValueRecord> values_;
+  std::pmr::vector<Loc> input_locs_;
+  std::pmr::vector<Const> consts_;
+  std::pmr::vector<std::int64_t> ints_;
+  std::pmr::vector<double> reals_;
+  std::pmr::vector<InternedConst> interned_;
   std::size_t interned_count_ = 0;
 };
 

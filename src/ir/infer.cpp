@@ -191,8 +191,9 @@ void check_words(InferContext& ctx, const Param& param, const ConstView& value) 
                         any_of(param.choices), suggestion(param.choices, word)));
 }
 
-void check_element(InferContext& ctx, const Param& param, int index, Domains& domains) {
-  const TypeView type = ctx.type(param.name, index);
+void check_element(InferContext& ctx, const Param& param, const ArgumentValue& given, int index,
+                   Domains& domains) {
+  const TypeView& type = given.type;
   if (!kind_fits(param, type.kind)) {
     ctx.error(rule<"arg.kind">, param.name,
               fmt::format("{} is {} but the op takes {} there", ctx.describe(param.name, index),
@@ -227,7 +228,7 @@ void check_element(InferContext& ctx, const Param& param, int index, Domains& do
     return;
   }
   if (!param.is_const) return;
-  const ConstView* value = ctx.constant(param.name, index);
+  const ConstView* value = given.constant;
   if (value == nullptr) {
     ctx.error(rule<"arg.const">, param.name,
               fmt::format("{} is a run-time value but must be known when the program is compiled",
@@ -363,14 +364,29 @@ bool infer_op(InferContext& ctx) {
     return false;
   }
   Domains domains;
+  const std::span<const ArgumentView> arguments = ctx.arguments();
+  std::size_t next = 0;
   for (const Param& param : op.params(ctx.opset())) {
     if (param.kind == ParamKind::block) continue;
-    const int count = ctx.count(param.name);
-    if (count == 0 && param.required() && !ctx.given(param.name)) {
+    // Contexts list arguments as the row does, so the next one is the one looked for, or there is
+    // none; it is searched for where a context has another order.
+    const ArgumentView* argument = nullptr;
+    if (next < arguments.size() && arguments[next].name.data() == param.name.data() &&
+        arguments[next].name.size() == param.name.size()) {
+      argument = &arguments[next++];
+    } else {
+      argument = ctx.find(param.name);
+    }
+    if (argument == nullptr) {
+      if (!param.required()) continue;
       ctx.error(rule<"arg.missing">, {},
                 fmt::format("argument {} is required but missing", param.name));
+      continue;
     }
-    for (int i = 0; i < count; ++i) check_element(ctx, param, i, domains);
+    int index = 0;
+    for (const ArgumentValue& value : argument->values) {
+      check_element(ctx, param, value, index++, domains);
+    }
   }
   if (ctx.failed()) return false;
   if (op.infer != nullptr) op.infer(ctx);

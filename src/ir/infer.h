@@ -9,7 +9,9 @@
 // required argument without asking, and only has to know what is particular to its op.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,6 +53,20 @@ struct ConstView {
 
 inline bool known(std::int64_t dim) { return dim >= 0; }
 
+/// One value among an op's arguments.
+struct ArgumentValue {
+  TypeView type;
+  const ConstView* constant = nullptr;  ///< null for a run-time value
+};
+
+/// An argument that was given: one value, or those of a tuple.
+struct ArgumentView {
+  std::string_view name;
+  std::span<const ArgumentValue> values;
+};
+
+/// The arguments lie in one flat list, one entry for each name, because inference asks for them by
+/// name several times an op: what answers has to be a short inlined loop.
 class InferContext {
  public:
   explicit InferContext(const OpInfo& op, Opset opset) : op_(op), opset_(opset) {}
@@ -62,15 +78,42 @@ class InferContext {
 
   // --- Arguments, by their name in the op's row. ---
 
+  /// In the order of the op's row, where the context knows it.
+  std::span<const ArgumentView> arguments() const { return arguments_; }
+  /// Null when the argument was not given. One step for each argument, of which no op has more than
+  /// two dozen; a tuple is one. Names mostly come from one literal, and where not, their lengths or
+  /// first letters mostly differ, so that few of the comparisons look at all letters.
+  const ArgumentView* find(std::string_view param) const {
+    for (const ArgumentView& argument : arguments_) {
+      const std::string_view name = argument.name;
+      if (name.size() != param.size()) continue;
+      if (name.data() == param.data() || name.empty() ||
+          (name.front() == param.front() &&
+           std::memcmp(name.data(), param.data(), name.size()) == 0)) {
+        return &argument;
+      }
+    }
+    return nullptr;
+  }
   /// Whether the argument was given. A defaulted argument that was left out is not.
   bool has(std::string_view param) const { return count(param) != 0; }
   /// 1 for a plain argument that was given; the number of elements of a variadic one.
-  virtual int count(std::string_view param) const = 0;
+  int count(std::string_view param) const {
+    const ArgumentView* argument = find(param);
+    return argument == nullptr ? 0 : static_cast<int>(argument->values.size());
+  }
   /// As has(), but true for an empty tuple as well, where a context can tell it from no argument.
-  virtual bool given(std::string_view param) const { return has(param); }
-  virtual TypeView type(std::string_view param, int index = 0) const = 0;
+  bool given(std::string_view param) const { return find(param) != nullptr; }
+  /// An empty view when there is no such value.
+  TypeView type(std::string_view param, int index = 0) const {
+    const ArgumentValue* value = find(param, index);
+    return value == nullptr ? TypeView{} : value->type;
+  }
   /// The constant behind the argument; null when it is a run-time value or was not given.
-  virtual const ConstView* constant(std::string_view param, int index = 0) const = 0;
+  const ConstView* constant(std::string_view param, int index = 0) const {
+    const ArgumentValue* value = find(param, index);
+    return value == nullptr ? nullptr : value->constant;
+  }
   /// How a message calls the operand: "x", or "weight 'wq'" where the author named it.
   virtual std::string describe(std::string_view param, int index = 0) const = 0;
 
@@ -117,8 +160,17 @@ class InferContext {
  protected:
   ~InferContext() = default;
   void set_failed() { failed_ = true; }
+  /// The list is the derived context's and has to stay as long as that lives.
+  void set_arguments(std::span<const ArgumentView> arguments) { arguments_ = arguments; }
 
  private:
+  const ArgumentValue* find(std::string_view param, int index) const {
+    const ArgumentView* argument = find(param);
+    const auto at = static_cast<std::size_t>(index);
+    return argument == nullptr || at >= argument->values.size() ? nullptr : &argument->values[at];
+  }
+
+  std::span<const ArgumentView> arguments_;
   const OpInfo& op_;
   Opset opset_;
   bool failed_ = false;

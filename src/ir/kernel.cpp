@@ -447,11 +447,7 @@ Program Kernel::finish(Loc loc) {
   }
   if (b.diagnostics.has_errors()) return {};
 
-  auto data = std::make_unique<ProgramData>();
-  data->name = b.name;
-  data->opset = b.opset;
-  data->graph = b.graph;
-  data->canonical = canonicalize(graph);
+  auto data = std::make_unique<ProgramData>(b.name, b.opset, b.graph);
   warn_unused(b, data->canonical);
   warn_order(b, "input", graph.inputs.size(), [&](std::size_t i) {
     const ValueId input = graph.inputs[i];

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "mil/weight_path.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
 
@@ -38,9 +39,11 @@ bool WeightLayout::plan(std::span<const Program> programs, const LayoutOptions& 
     std::vector<WeightInfo> weights = programs[p].weights();
     for (std::uint32_t w = 0; w < weights.size(); ++w) {
       WeightInfo& weight = weights[w];
-      // Two programs derive the same names for different things, so those carry their program's.
-      const std::string file_stem =
-          weight.derived_name ? fmt::format("{}_{}", programs[p].name(), weight.name) : weight.name;
+      std::string file_stem;
+      for (const std::string_view piece :
+           weight_stem(programs[p].name(), weight.name, weight.derived_name)) {
+        file_stem += piece;
+      }
       if (const auto found = by_name.find(file_stem); found != by_name.end()) {
         const PlannedPayload& other = files_[found->second.file].payloads[found->second.payload];
         // Values that two kernels carry themselves are compared by their form alone; a literal
@@ -84,8 +87,9 @@ bool WeightLayout::plan(std::span<const Program> programs, const LayoutOptions& 
         }
       }
       if (!shared || files_.empty()) {
-        files_.push_back({"weights/", {}, 0});
-        files_.back().path += shared ? options.shared_name : file_stem + ".bin";
+        files_.push_back({std::string(kWeightsFolder), {}, 0});
+        files_.back().path += shared ? options.shared_name : file_stem;
+        if (!shared) files_.back().path += kWeightSuffix;
       }
       PlannedFile& file = files_.back();
       const WeightPlace place{static_cast<std::uint32_t>(files_.size() - 1),
@@ -116,7 +120,7 @@ bool WeightLayout::plan(std::span<const Program> programs, const LayoutOptions& 
     for (std::size_t i = 0; i < records.size(); ++i) {
       file.payloads[i].record_offset = records[i].offset;
     }
-    blob_paths_.push_back("@model_path/" + file.path);
+    blob_paths_.push_back(std::string(kModelPath) + file.path);
   }
   return diagnostics.errors() == errors_before;
 }

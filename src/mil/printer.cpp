@@ -4,8 +4,10 @@
 
 #include "ir/canonical.h"
 #include "mil/number_text.h"
+#include "mil/weight_path.h"
 #include "milgen/layout.h"
 #include "milgen/print.h"
+#include "milgen/weights.h"
 
 namespace milgen {
 namespace {
@@ -18,8 +20,10 @@ class SortedParams {
     std::uint32_t total = 0;
     for (int i = 0; i < kOpCount; ++i) {
       first_[static_cast<std::size_t>(i)] = total;
-      total += static_cast<std::uint32_t>(
-          op_table()[static_cast<std::size_t>(i)].signatures.back().params.size());
+      const std::size_t params =
+          op_table()[static_cast<std::size_t>(i)].signatures.back().params.size();
+      most_ = std::max(most_, params);
+      total += static_cast<std::uint32_t>(params);
     }
     order_.resize(total);
     for (int i = 0; i < kOpCount; ++i) {
@@ -33,6 +37,8 @@ class SortedParams {
   std::span<const std::uint16_t> of(OpCode code, std::size_t params) const {
     return std::span(order_).subspan(first_[static_cast<std::size_t>(code)], params);
   }
+  /// The number of parameters of the op that has most.
+  std::size_t most() const { return most_; }
   static const SortedParams& instance() {
     static const SortedParams table;
     return table;
@@ -41,10 +47,12 @@ class SortedParams {
  private:
   std::array<std::uint32_t, kOpCount> first_{};
   std::vector<std::uint16_t> order_;
+  std::size_t most_ = 0;
 };
 
-/// Text that grows at its end. Room is asked for once for a line's fixed parts, so that appending
-/// is a copy and nothing else.
+/// Text that grows at its end. A line is a dozen pieces of a few letters, so what counts is what a
+/// short piece costs: the literals are copied with a length that the compiler knows, and names
+/// without a call. Both together took half of the instructions that a line cost with memcpy.
 class Text {
  public:
   explicit Text(std::size_t reserve) { grow(reserve); }
@@ -53,6 +61,12 @@ class Text {
     need(1);
     *at_++ = c;
   }
+  template <std::size_t N>
+  void put(const char (&literal)[N]) {
+    need(N);
+    std::memcpy(at_, literal, N - 1);
+    at_ += N - 1;
+  }
   void put(std::string_view text) {
     need(text.size());
     copy(text.data(), text.size());
@@ -60,9 +74,20 @@ class Text {
   /// A copy of what was written from `start` on.
   void repeat(std::size_t start, std::size_t length) {
     need(length);
-    copy(out_.data() + start, length);
+    const char* from = out_.data() + start;
+    char* to = at_;
+    at_ += length;
+    // Types are twenty to forty letters: in words, of which the last may overlap the one before.
+    if (length < kWordBytes) {
+      std::memcpy(to, from, length);
+      return;
+    }
+    for (; to + kWordBytes < at_; to += kWordBytes, from += kWordBytes) {
+      std::memcpy(to, from, kWordBytes);
+    }
+    std::memcpy(at_ - kWordBytes, out_.data() + start + length - kWordBytes, kWordBytes);
   }
-  /// Room for `bytes` that write() then fills from the returned place on.
+  /// Room for `bytes` that the caller fills from the returned place on, up to written_to().
   char* room(std::size_t bytes) {
     need(bytes);
     return at_;
@@ -75,6 +100,8 @@ class Text {
   }
 
  private:
+  static constexpr std::size_t kWordBytes = 16;
+
   void need(std::size_t bytes) {
     if (static_cast<std::size_t>(end_ - at_) < bytes) grow(bytes);
   }
@@ -84,30 +111,30 @@ class Text {
     at_ = out_.data() + used;
     end_ = out_.data() + out_.size();
   }
-  /// Most pieces are names of a few letters, for which a call of memcpy costs more than the copy:
-  /// two overlapping words do.
-  void copy(const char* from, std::size_t size) {
-    if (size > 16) {
-      std::memcpy(at_, from, size);
-    } else if (size >= 8) {
-      copy_ends<8>(from, size);
-    } else if (size >= 4) {
-      copy_ends<4>(from, size);
-    } else if (size >= 2) {
-      copy_ends<2>(from, size);
-    } else if (size == 1) {
-      *at_ = *from;
-    }
+  /// Two words that overlap do for any length between one and two words.
+  [[gnu::always_inline]] void copy(const char* from, std::size_t size) {
+    char* to = at_;
     at_ += size;
+    if (size > 16) {
+      std::memcpy(to, from, size);
+    } else if (size >= 8) {
+      copy_ends<8>(to, from, size);
+    } else if (size >= 4) {
+      copy_ends<4>(to, from, size);
+    } else if (size >= 2) {
+      copy_ends<2>(to, from, size);
+    } else if (size == 1) {
+      *to = *from;
+    }
   }
   template <std::size_t Word>
-  void copy_ends(const char* from, std::size_t size) {
+  [[gnu::always_inline]] static void copy_ends(char* to, const char* from, std::size_t size) {
     std::array<char, Word> first;  // NOLINT(*-member-init): written before it is read
     std::array<char, Word> last;   // NOLINT(*-member-init): written before it is read
     std::memcpy(first.data(), from, Word);
     std::memcpy(last.data(), from + size - Word, Word);
-    std::memcpy(at_, first.data(), Word);
-    std::memcpy(at_ + size - Word, last.data(), Word);
+    std::memcpy(to, first.data(), Word);
+    std::memcpy(to + size - Word, last.data(), Word);
   }
 
   std::string out_;
@@ -115,9 +142,12 @@ class Text {
   char* end_ = nullptr;
 };
 
+/// The style is a template argument because it decides about every literal.
+template <TextStyle Style>
 class Printer {
  public:
-  Printer(const Program& program, const WeightLayout& layout, std::size_t index,
+  /// Without a layout each weight has a file of its own.
+  Printer(const Program& program, const WeightLayout* layout, std::size_t index,
           const PrintOptions& options)
       : data_(program.data()),
         graph_(*data_.graph),
@@ -125,45 +155,57 @@ class Printer {
         layout_(layout),
         index_(index),
         options_(options),
-        compact_(options.style == TextStyle::compact),
-        comma_(compact_ ? "," : ", "),
-        equals_(compact_ ? "=" : " = "),
+        sorted_params_(SortedParams::instance()),
         type_text_(graph_.types.size()),
-        // Grown once for a usual program: some hundred bytes for a line of text.
-        out_(512 + canonical_.order.size() * 128) {}
+        begins_(sorted_params_.most()),
+        // Grown once for a usual program: some hundred and forty bytes for a line of text.
+        out_(640 + canonical_.order.size() * 144) {}
 
   std::string print() {
     put("program(1.3)\n[buildInfo");
-    put(equals_);
-    put(compact_ ? "dict<string,string>({" : "dict<string, string>({");
+    equals();
+    if constexpr (kCompact) {
+      put("dict<string,string>({");
+    } else {
+      put("dict<string, string>({");
+    }
     bool first = true;
     for (const auto& [key, value] : options_.build_info) {
-      if (!first) put(comma_);
+      if (!first) comma();
       first = false;
       put('{');
       quoted(key);
-      put(comma_);
+      comma();
       quoted(value);
       put('}');
     }
     put("})]\n{\n");
-    put(compact_ ? "func main<" : "    func main<");
+    if constexpr (!kCompact) put("    ");
+    put("func main<");
     put(opset_name(data_.opset));
     put(">(");
     first = true;
     for (const ValueId input : graph_.inputs) {
-      if (!first) put(comma_);
+      if (!first) comma();
       first = false;
       type(graph_.value(input).type);
       put(' ');
       put(canonical_.names[input]);
     }
-    put(compact_ ? "){\n" : ") {\n");
+    if constexpr (kCompact) {
+      put("){\n");
+    } else {
+      put(") {\n");
+    }
     for (const OpId id : canonical_.order) line(graph_.op(id));
-    put(compact_ ? "}->(" : "        } -> (");
+    if constexpr (kCompact) {
+      put("}->(");
+    } else {
+      put("        } -> (");
+    }
     first = true;
     for (const Graph::Output& output : graph_.outputs) {
-      if (!first) put(comma_);
+      if (!first) comma();
       first = false;
       put(canonical_.names[output.value]);
     }
@@ -172,16 +214,44 @@ class Printer {
   }
 
  private:
+  static constexpr bool kCompact = Style == TextStyle::compact;
+
   void put(std::string_view text) { out_.put(text); }
   void put(char c) { out_.put(c); }
+  template <std::size_t N>
+  void put(const char (&literal)[N]) {
+    out_.put(literal);
+  }
+  void comma() {
+    if constexpr (kCompact) {
+      put(',');
+    } else {
+      put(", ");
+    }
+  }
+  void equals() {
+    if constexpr (kCompact) {
+      put('=');
+    } else {
+      put(" = ");
+    }
+  }
 
   void quoted(std::string_view text) {
     put('"');
-    for (const char c : text) {
-      if (c == '"' || c == '\\') put('\\');
-      put(c);
-    }
+    escaped(text);
     put('"');
+  }
+  void escaped(std::string_view text) {
+    // A piece without a quote or a backslash is copied whole.
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] != '"' && text[i] != '\\') continue;
+      put(text.substr(start, i - start));
+      put('\\');
+      start = i;
+    }
+    put(text.substr(start));
   }
 
   void integer(std::int64_t value) {
@@ -214,7 +284,7 @@ class Printer {
       case TypeKind::list:
         put("list<");
         spell(*type.element);
-        put(comma_);
+        comma();
         dim(type.length);
         put('>');
         return;
@@ -232,10 +302,10 @@ class Printer {
     }
     put("tensor<");
     put(dtype_name(type.dtype));
-    put(comma_);
+    comma();
     put('[');
     for (int i = 0; i < type.rank(); ++i) {
-      if (i != 0) put(comma_);
+      if (i != 0) comma();
       dim(type.dim(i));
     }
     put("]>");
@@ -249,13 +319,24 @@ class Printer {
     }
   }
 
-  void element(const Const& constant, DType dtype, std::size_t i) {
+  /// The elements of one row, without its brackets.
+  void row(const Const& constant, DType dtype, std::size_t first, std::size_t count) {
     if (constant.kind == ConstKind::reals) {
-      real(graph_.reals(constant)[i], dtype);
-    } else if (dtype == DType::boolean) {
-      put(graph_.ints(constant)[i] != 0 ? "true" : "false");
-    } else {
-      integer(graph_.ints(constant)[i]);
+      const std::span<const double> values = graph_.reals(constant).subspan(first, count);
+      for (std::size_t i = 0; i < count; ++i) {
+        if (i != 0) comma();
+        real(values[i], dtype);
+      }
+      return;
+    }
+    const std::span<const std::int64_t> values = graph_.ints(constant).subspan(first, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i != 0) comma();
+      if (dtype == DType::boolean) {
+        put(values[i] != 0 ? std::string_view("true") : std::string_view("false"));
+      } else {
+        integer(values[i]);
+      }
     }
   }
 
@@ -263,32 +344,56 @@ class Printer {
   void elements(const Const& constant, DType dtype, std::span<const std::int64_t> shape,
                 std::size_t& at) {
     if (shape.empty()) {
-      element(constant, dtype, at++);
+      row(constant, dtype, at++, 1);
       return;
     }
     put('[');
-    for (std::int64_t i = 0; i < shape[0]; ++i) {
-      if (i != 0) put(comma_);
-      elements(constant, dtype, shape.subspan(1), at);
+    if (shape.size() == 1) {
+      const auto count = static_cast<std::size_t>(shape[0]);
+      row(constant, dtype, at, count);
+      at += count;
+    } else {
+      for (std::int64_t i = 0; i < shape[0]; ++i) {
+        if (i != 0) comma();
+        elements(constant, dtype, shape.subspan(1), at);
+      }
     }
     put(']');
+  }
+
+  void blob(std::uint32_t weight, ValueId value) {
+    put("BLOBFILE(path");
+    equals();
+    put("string(\"");
+    std::uint64_t offset = kWeightHeaderBytes;
+    if (layout_ != nullptr) {
+      escaped(layout_->blob_path(index_, weight));
+      offset = layout_->blob_offset(index_, weight);
+    } else {
+      // The program's name is the author's own text; the rest holds nothing to escape.
+      const bool derived = graph_.value(value).name == kNoName;
+      put(kModelPath);
+      put(kWeightsFolder);
+      for (const std::string_view piece :
+           weight_stem(data_.name, canonical_.names[value], derived)) {
+        escaped(piece);
+      }
+      put(kWeightSuffix);
+    }
+    put("\")");
+    comma();
+    put("offset");
+    equals();
+    put("uint64(");
+    integer(static_cast<std::int64_t>(offset));
+    put("))");
   }
 
   void literal(const Const& constant, ValueId value) {
     type(constant.type);
     put('(');
     if (const std::uint32_t weight = canonical_.weight_index[value]; weight != kNone) {
-      put("BLOBFILE(path");
-      put(equals_);
-      put("string(");
-      quoted(layout_.blob_path(index_, weight));
-      put(')');
-      put(comma_);
-      put("offset");
-      put(equals_);
-      put("uint64(");
-      integer(static_cast<std::int64_t>(layout_.blob_offset(index_, weight)));
-      put("))");
+      blob(weight, value);
     } else if (constant.kind == ConstKind::text) {
       quoted(graph_.text(constant));
     } else {
@@ -298,28 +403,28 @@ class Printer {
     put(')');
   }
 
-  void arguments(const OpRecord& op) {
+  void arguments(const OpRecord& op, std::span<const Param> params) {
     const std::span<const Operand> operands = graph_.operands(op);
-    const std::span<const Param> params = op_info(op.code).signatures.back().params;
     // Where each argument's operands begin: they stand in table order.
-    begins_.assign(params.size(), kNone);
+    const std::span<std::uint32_t> begins = std::span(begins_).first(params.size());
+    for (std::uint32_t& begin : begins) begin = kNone;
     for (std::size_t i = operands.size(); i-- != 0;) {
-      begins_[operands[i].param] = static_cast<std::uint32_t>(i);
+      begins[operands[i].param] = static_cast<std::uint32_t>(i);
     }
     bool first = true;
-    for (const std::uint16_t param : SortedParams::instance().of(op.code, params.size())) {
-      const std::size_t begin = begins_[param];
+    for (const std::uint16_t param : sorted_params_.of(op.code, params.size())) {
+      const std::size_t begin = begins[param];
       if (begin == kNone) continue;
-      if (!first) put(comma_);
+      if (!first) comma();
       first = false;
       put(params[param].name);
-      put(equals_);
+      equals();
       std::size_t end = begin + 1;
       while (end < operands.size() && operands[end].param == param) ++end;
       const bool tuple = end - begin > 1;  // one binding prints bare (mil_text_format, section 2)
       if (tuple) put('(');
       for (std::size_t i = begin; i < end; ++i) {
-        if (i != begin) put(comma_);
+        if (i != begin) comma();
         put(canonical_.names[operands[i].value]);
       }
       if (tuple) put(')');
@@ -327,51 +432,63 @@ class Printer {
   }
 
   void line(const OpRecord& op) {
-    if (!compact_) put("            ");
+    if constexpr (!kCompact) put("            ");
     for (std::uint32_t r = 0; r < op.results; ++r) {
-      if (r != 0) put(comma_);
+      if (r != 0) comma();
       type(graph_.value(op.first_result + r).type);
       put(' ');
       put(canonical_.names[op.first_result + r]);
     }
-    if (op.results != 0) put(equals_);
+    if (op.results != 0) equals();
     const std::string_view name =
         op.results != 0 ? canonical_.names[op.first_result] : std::string_view();
-    if (op.code == OpCode::const_) {
-      put("const()");
+    const bool is_const = op.code == OpCode::const_;
+    if (is_const) {
+      put("const(");
     } else {
-      put(op_info(op.code).name);
+      const OpInfo& info = op_info(op.code);
+      put(info.name);
       put('(');
-      arguments(op);
-      put(')');
+      arguments(op, info.signatures.back().params);
     }
-    put("[name");
-    put(equals_);
-    put("string(\"");
+    if constexpr (kCompact) {
+      put(")[name=string(\"");
+    } else {
+      put(")[name = string(\"");
+    }
     put(name);
-    put("\")");
-    if (op.code == OpCode::const_) {
-      put(comma_);
-      put("val");
-      put(equals_);
+    if (is_const) {
+      if constexpr (kCompact) {
+        put("\"),val=");
+      } else {
+        put("\"), val = ");
+      }
       literal(graph_.constant(op.constant), op.first_result);
+      put("];\n");
+    } else {
+      put("\")];\n");
     }
-    put("];\n");
   }
 
   const ProgramData& data_;
   const Graph& graph_;
   const Canonical& canonical_;
-  const WeightLayout& layout_;
+  const WeightLayout* layout_;
   std::size_t index_;
   const PrintOptions& options_;
-  bool compact_;
-  std::string_view comma_;
-  std::string_view equals_;
+  const SortedParams& sorted_params_;
   std::vector<Span> type_text_;
-  std::vector<std::uint32_t> begins_;
+  std::vector<std::uint32_t> begins_;  // of arguments()
   Text out_;
 };
+
+std::string print(const Program& program, const WeightLayout* layout, std::size_t index,
+                  const PrintOptions& options) {
+  if (options.style == TextStyle::compact) {
+    return Printer<TextStyle::compact>(program, layout, index, options).print();
+  }
+  return Printer<TextStyle::apple>(program, layout, index, options).print();
+}
 
 }  // namespace
 
@@ -384,7 +501,7 @@ BuildInfo default_build_info() {
 
 std::string print_mil(const Program& program, const WeightLayout& layout, std::size_t index,
                       const PrintOptions& options) {
-  return Printer(program, layout, index, options).print();
+  return print(program, &layout, index, options);
 }
 
 std::string print_mil(const Program& program, const WeightLayout& layout, std::size_t index) {
@@ -398,10 +515,7 @@ std::string print_mil(const Program& program) {
 }
 
 std::string print_mil(const Program& program, const PrintOptions& options) {
-  WeightLayout layout;
-  Diagnostics ignored;  // a finished program's own weights always plan
-  layout.plan(std::span(&program, 1), {}, ignored);
-  return print_mil(program, layout, 0, options);
+  return print(program, nullptr, 0, options);
 }
 
 }  // namespace milgen

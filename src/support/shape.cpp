@@ -1,7 +1,6 @@
 #include "milgen/shape.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace milgen {
 
@@ -78,8 +77,7 @@ bool element_count(std::span<const std::int64_t> shape, std::int64_t& count) {
   }
   std::int64_t product = 1;
   for (const std::int64_t dim : shape) {
-    if (product > std::numeric_limits<std::int64_t>::max() / dim) return false;
-    product *= dim;
+    if (__builtin_mul_overflow(product, dim, &product)) return false;
   }
   count = product;
   return true;

@@ -18,13 +18,26 @@ std::atomic<std::uint64_t> g_allocations{0};
 }  // namespace
 
 // The allocations of everything in this program are counted: growth is shown by counts, not times.
-void* operator new(std::size_t size) {
+// All forms that libstdc++ uses here, because the address sanitizer wants to see memory returned in
+// the way in which it was taken.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   g_allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* at = std::malloc(size)) return at;
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new(std::size_t size) {
+  if (void* at = operator new(size, std::nothrow)) return at;
   std::abort();
 }
+void* operator new[](std::size_t size) { return operator new(size); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return operator new(size, std::nothrow);
+}
 void operator delete(void* at) noexcept { std::free(at); }
+void operator delete[](void* at) noexcept { std::free(at); }
 void operator delete(void* at, std::size_t) noexcept { std::free(at); }
+void operator delete[](void* at, std::size_t) noexcept { std::free(at); }
+void operator delete(void* at, const std::nothrow_t&) noexcept { std::free(at); }
+void operator delete[](void* at, const std::nothrow_t&) noexcept { std::free(at); }
 
 namespace {
 

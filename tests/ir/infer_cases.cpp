@@ -67,7 +67,9 @@ DataContext::DataContext(const OpInfo& op, Opset opset, std::vector<Argument> ar
                          std::vector<Block> blocks)
     : InferContext(op, opset), arguments_(std::move(arguments)), blocks_(std::move(blocks)) {
   for (const Argument& argument : arguments_) {
+    std::vector<ArgumentValue>& values = value_views_.emplace_back();
     for (const OwnedValue& v : argument.values) {
+      values.push_back({.type = v.type.view()});
       if (!v.is_const) continue;
       auto& [view, texts] = views_[&v];
       texts.assign(v.texts.begin(), v.texts.end());
@@ -77,8 +79,11 @@ DataContext::DataContext(const OpInfo& op, Opset opset, std::vector<Argument> ar
               .ints = v.ints,
               .reals = v.reals,
               .texts = texts};
+      values.back().constant = &view;
     }
+    argument_views_.push_back({argument.name, values});
   }
+  set_arguments(argument_views_);
 }
 
 bool DataContext::run() {
@@ -120,18 +125,6 @@ const OwnedValue& DataContext::value(std::string_view param, int index) const {
   return argument->values[static_cast<std::size_t>(index)];
 }
 
-int DataContext::count(std::string_view param) const {
-  const Argument* argument = find(param);
-  return argument == nullptr ? 0 : static_cast<int>(argument->values.size());
-}
-bool DataContext::given(std::string_view param) const { return find(param) != nullptr; }
-TypeView DataContext::type(std::string_view param, int index) const {
-  return value(param, index).type.view();
-}
-const ConstView* DataContext::constant(std::string_view param, int index) const {
-  const auto found = views_.find(&value(param, index));
-  return found == views_.end() ? nullptr : &found->second.first;
-}
 std::string DataContext::describe(std::string_view param, int index) const {
   const Argument* argument = find(param);
   if (argument == nullptr || !argument->is_tuple) return std::string(param);

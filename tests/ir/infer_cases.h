@@ -83,10 +83,6 @@ class DataContext final : public InferContext {
   /// The operands that each error names, in the order of diagnostics().
   const std::vector<std::string>& blamed() const { return blamed_; }
 
-  int count(std::string_view param) const override;
-  bool given(std::string_view param) const override;
-  TypeView type(std::string_view param, int index = 0) const override;
-  const ConstView* constant(std::string_view param, int index = 0) const override;
   std::string describe(std::string_view param, int index = 0) const override;
   void result(DType dtype, std::span<const std::int64_t> shape) override;
   void result_like(std::string_view param, int index = 0) override;
@@ -107,6 +103,10 @@ class DataContext final : public InferContext {
 
   std::vector<Argument> arguments_;
   std::vector<Block> blocks_;
+  // What set_arguments() is given, and what that looks at: the inner vectors never change size
+  // once the constructor is done.
+  std::vector<ArgumentView> argument_views_;
+  std::vector<std::vector<ArgumentValue>> value_views_;
   std::map<const OwnedValue*, std::pair<ConstView, std::vector<std::string_view>>> views_;
   std::vector<OwnedType> results_;
   Diagnostics diagnostics_;

@@ -351,3 +351,25 @@ TEST_CASE("results past an op's last are poison, not a crash") {
   CHECK(relu(refused[0]).poisoned());
   CHECK(k.diagnostics().errors() == 1);
 }
+
+TEST_CASE("an argument that the op does not have is reported, not a crash") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {1, 4, 1, 4});
+  OpBuilder op(OpCode::relu, {});
+  op.operand("x", x);
+  op.operand("weight", x);
+  CHECK(op.result().poisoned());
+  CHECK(only_report(k) == "arg.unknown: relu: there is no argument weight");
+}
+
+TEST_CASE("arguments may be given in any order") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {1, 4, 1, 4});
+  OpBuilder op(OpCode::softmax, {});
+  op.integer("axis", 1);
+  op.operand("x", x);
+  k.output("y", op.result());
+  const Program program = k.finish();
+  REQUIRE(program);
+  CHECK(print_mil(program).find("softmax(axis = axis_0, x = x)") != std::string::npos);
+}

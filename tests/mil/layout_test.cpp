@@ -100,3 +100,20 @@ TEST_CASE("weights larger than a file can be") {
   REQUIRE(diagnostics.all().size() == 1);
   CHECK(diagnostics.all()[0].id == "weight.size");
 }
+
+TEST_CASE("text without a layout is that of one file for each weight") {
+  Kernel k("dense");
+  const auto x = k.input<fp16>("x", {2, 4});
+  const auto w = k.weight<fp16>("w", {3, 4});
+  const auto gain = k.constant<fp16>("gain", {3}, {1, 2, 3});
+  k.output("y", linear(x, w) * gain);  // the bias that is left out is a tensor of zeros
+  const Program program = k.finish();
+  REQUIRE(program);
+  Diagnostics diagnostics;
+  WeightLayout layout;
+  REQUIRE(layout.plan(std::span(&program, 1), {}, diagnostics));
+  REQUIRE(layout.files().size() == 3);
+  const std::string text = print_mil(program);
+  CHECK(text == print_mil(program, layout));
+  CHECK(text.find("\"@model_path/weights/dense_bias_0.bin\"") != std::string::npos);
+}
