@@ -42,7 +42,9 @@ using Progress = void (*)(void* context, std::string_view what, std::uint64_t do
 /// is made when it is missing. Each file is written beside its place and renamed, so an existing
 /// file survives a failed write; text is written after all weights, so a text never stands without
 /// them. Weights stream: memory stays at some chunks whatever their size. False when something was
-/// reported as an error.
+/// reported as an error. Before anything is written: `program.none` for a program that is false,
+/// `program.name` for a name that is no file's (empty, ".", "..", or with '/' or NUL in it), and
+/// `program.duplicate` for two that are equal but for case.
 bool emit(std::span<const Program> programs, const std::string& folder, WeightSource& source,
           const EmitOptions& options, Diagnostics& diagnostics,
           std::vector<EmittedFile>* written = nullptr, Progress progress = nullptr,
@@ -65,7 +67,9 @@ bool list_weights(std::span<const Program> programs, const WeightLayout& layout,
                   std::vector<WeightListingRow>& rows);
 
 /// Holds what the programs want against what `source` has and reports all that is missing, surplus
-/// or of another shape in one go, without reading values.
+/// or of another shape in one go, without reading values. A weight that a program has values for
+/// itself (a constant, a fill) is not surplus: a folder that emit() wrote has it as well.
+/// `program.none` for a program that is false.
 bool check_source(std::span<const Program> programs, const WeightSource& source,
                   Diagnostics& diagnostics);
 

@@ -23,6 +23,10 @@ namespace milgen {
 ///     k.output("y", x + conv(x, w));
 ///     Program program = k.finish();  // false, and k.diagnostics() says why, after a mistake
 ///
+/// Inputs are declared in the order in which input() is called; in an argument list C++ leaves that
+/// order open, so give each a line of its own. A kernel that was moved from may only be destroyed
+/// or assigned to.
+///
 /// Nothing is printed and nothing is thrown for bad input. A refused op gives a poisoned value, so
 /// that one run reports every independent mistake and nothing that follows from another one.
 ///
@@ -100,7 +104,8 @@ class Kernel {
   /// Reports `kernel.config` with `message` unless `ok`: how a kernel refuses a configuration.
   bool require(bool ok, std::string_view message, Loc loc = here());
 
-  /// Names made while the returned object lives get `prefix` and an underscore in front.
+  /// Names made while the returned object lives get `prefix` and an underscore in front. It must
+  /// not outlive the kernel; scopes end in the reverse order of their beginning.
   class Scope {
    public:
     Scope(const Scope&) = delete;

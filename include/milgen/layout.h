@@ -47,10 +47,13 @@ struct WeightPlace {
 class WeightLayout {
  public:
   /// Plans the weights of programs that share a model folder. A weight that two programs declare
-  /// under one name is stored once; `weight.conflict` when they disagree about it,
-  /// `weight.size` when a size does not fit in 63 bits. `same_as`, when given, has an entry for
-  /// each weight of each program in order: weights of one dtype with equal entries (a digest of
-  /// their bytes) share a payload. False when something was reported.
+  /// under one name is stored once; `weight.conflict` when they disagree about its dtype, shape,
+  /// formula or the elements that they give it, or when a name that milgen made is one that an
+  /// author gave; `weight.file_case` when two files differ only in case, which many file systems do
+  /// not tell apart; `weight.size` when a size does not fit in 63 bits; `program.none` for a
+  /// program that is false. `same_as`, when given, has an entry for each weight of each program in
+  /// order: weights of one dtype with equal entries (a digest of their bytes) share a payload.
+  /// False when something was reported; the layout is then not to be used.
   bool plan(std::span<const Program> programs, const LayoutOptions& options,
             Diagnostics& diagnostics, std::span<const std::string> same_as = {});
 

@@ -19,7 +19,8 @@ struct OpArgument;  // internal
 
 /// Collects the arguments of one op, then checks it and adds it to the graph. Arguments are named
 /// as MIL names them; those that are left out and whose default is not "absent" are written out as
-/// constants, because Apple's compiler wants them (op_semantics, first paragraph).
+/// constants, because Apple's compiler wants them (op_semantics, first paragraph). One is filled
+/// and built before the next is begun.
 class OpBuilder {
  public:
   /// The kernel is that of the first value that is given; values of two kernels are reported.

@@ -75,6 +75,9 @@ struct Param {
   /// The value must be known when the program is compiled.
   bool is_const = false;
   Default def = {};
+  /// The boolean argument without which this one is not written (topk's output_indices_dtype is not
+  /// when return_indices is false: op_semantics); empty for most.
+  std::string_view needs = {};
   /// Form::text and Form::dtype: the words that are taken, separated by one space; empty when any
   /// is.
   std::string_view choices = {};

@@ -43,6 +43,13 @@ Tensor<T> add(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<T>();
 }
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> add(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::add, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
+  return op.tensor<T>();
+}
 
 /// x sampled where transform_matrix, [B, 6], sends the pixels of the result
 template <OneOf<fp16, fp32> T>
@@ -222,6 +229,15 @@ Tensor<T> concat(const std::vector<Tensor<T>>& values, std::int64_t axis,
     const ConcatOptions& options = {}, Loc loc = here()) {
   OpBuilder op(OpCode::concat, loc);
   op.operands<T>("values", std::span(values.begin(), values.end()));
+  op.integer("axis", axis);
+  op.boolean("interleave", options.interleave);
+  return op.tensor<T>();
+}
+template <class T>
+Tensor<T> concat(const Tensors<T>& values, std::int64_t axis, const ConcatOptions& options = {},
+    Loc loc = here()) {
+  OpBuilder op(OpCode::concat, loc);
+  for (const Tensor<T> value : values) op.element("values", value);
   op.integer("axis", axis);
   op.boolean("interleave", options.interleave);
   return op.tensor<T>();
@@ -414,7 +430,7 @@ struct CropResizeOptions {
   std::string_view sampling_mode = "DEFAULT";  ///< one of: DEFAULT STRICT_ALIGN_CORNERS ALIGN_CORNERS UNALIGN_CORNERS OFFSET_CORNERS
   double pad_value = 0.0;
 };
-template <OneOf<fp16, fp32> T, OneOf<fp16, fp32, uint16> B, OneOf<int32, uint16> N = T>
+template <OneOf<fp16, fp32> T, OneOf<fp16, fp32, uint16> B, OneOf<int32, uint16> N = int32>
 Tensor<T> crop_resize(Tensor<T> x, Tensor<B> boxes, const CropResizeOptions<N>& options = {},
     Loc loc = here()) {
   OpBuilder op(OpCode::crop_resize, loc);
@@ -491,6 +507,13 @@ Tensor<T> einsum(const std::vector<Tensor<T>>& values, std::string_view equation
   op.text("equation", equation);
   return op.tensor<T>();
 }
+template <class T>
+Tensor<T> einsum(const Tensors<T>& values, std::string_view equation, Loc loc = here()) {
+  OpBuilder op(OpCode::einsum, loc);
+  for (const Tensor<T> value : values) op.element("values", value);
+  op.text("equation", equation);
+  return op.tensor<T>();
+}
 
 /// x above zero, alpha * (exp(x) - 1) below
 template <OneOf<fp16, fp32> T>
@@ -507,6 +530,13 @@ Tensor<bool> equal(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::equal, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<bool>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<bool> equal(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::equal, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<bool>();
 }
 
@@ -597,6 +627,13 @@ Tensor<T> floor_div(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<T>();
 }
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> floor_div(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::floor_div, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
+  return op.tensor<T>();
+}
 
 /// the slices of x along axis that indices name
 struct GatherOptions {
@@ -671,6 +708,13 @@ Tensor<bool> greater(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<bool>();
 }
+template <OneOf<fp16, fp32, int32> T>
+Tensor<bool> greater(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::greater, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
+  return op.tensor<bool>();
+}
 
 /// x >= y
 template <OneOf<fp16, fp32, int32> T>
@@ -678,6 +722,13 @@ Tensor<bool> greater_equal(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::greater_equal, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<bool>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<bool> greater_equal(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::greater_equal, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<bool>();
 }
 
@@ -712,10 +763,10 @@ Tensors<T> gru(Tensor<T> x, Tensor<T> initial_h, Tensor<T> weight_ih, Tensor<T> 
 
 /// x unchanged
 template <class T_x>
-Value identity(Tensor<T_x> x, Loc loc = here()) {
+Tensor<T_x> identity(Tensor<T_x> x, Loc loc = here()) {
   OpBuilder op(OpCode::identity, loc);
   op.operand("x", x);
-  return op.result();
+  return op.tensor<T_x>();
 }
 
 /// batch_norm with the statistics of each image and channel's own spatial dims
@@ -814,6 +865,13 @@ Tensor<bool> less(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<bool>();
 }
+template <OneOf<fp16, fp32, int32> T>
+Tensor<bool> less(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::less, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
+  return op.tensor<bool>();
+}
 
 /// x <= y
 template <OneOf<fp16, fp32, int32> T>
@@ -821,6 +879,13 @@ Tensor<bool> less_equal(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::less_equal, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<bool>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<bool> less_equal(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::less_equal, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<bool>();
 }
 
@@ -887,6 +952,9 @@ Tensor<bool> logical_and(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<bool>();
 }
+inline Tensor<bool> operator&&(detail::Condition x, detail::Condition y) {
+  return logical_and(x.value, y.value, x.loc);
+}
 
 /// true where x is false
 template <OneOf<bool> T>
@@ -894,6 +962,9 @@ Tensor<T> logical_not(Tensor<T> x, Loc loc = here()) {
   OpBuilder op(OpCode::logical_not, loc);
   op.operand("x", x);
   return op.tensor<T>();
+}
+inline Tensor<bool> operator!(detail::Condition x) {
+  return logical_not(x.value, x.loc);
 }
 
 /// true where x or y is
@@ -903,6 +974,9 @@ Tensor<bool> logical_or(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("x", x);
   op.operand("y", y);
   return op.tensor<bool>();
+}
+inline Tensor<bool> operator||(detail::Condition x, detail::Condition y) {
+  return logical_or(x.value, y.value, x.loc);
 }
 
 /// true where exactly one of x and y is
@@ -960,8 +1034,8 @@ struct MatmulOptions {
   bool transpose_x = false;
   bool transpose_y = false;
 };
-template <OneOf<fp16, fp32, int32> T, OneOf<fp16, fp32, int32> U>
-Tensor<T> matmul(Tensor<T> x, Tensor<U> y, const MatmulOptions& options = {}, Loc loc = here()) {
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> matmul(Tensor<T> x, Tensor<T> y, const MatmulOptions& options = {}, Loc loc = here()) {
   OpBuilder op(OpCode::matmul, loc);
   op.operand("x", x);
   op.operand("y", y);
@@ -997,6 +1071,13 @@ Tensor<T> maximum(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<T>();
 }
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> maximum(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::maximum, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
+  return op.tensor<T>();
+}
 
 /// the smaller of x and y
 template <OneOf<fp16, fp32, int32> T>
@@ -1004,6 +1085,13 @@ Tensor<T> minimum(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::minimum, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<T>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> minimum(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::minimum, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<T>();
 }
 
@@ -1015,6 +1103,13 @@ Tensor<T> mod(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   op.operand("y", y);
   return op.tensor<T>();
 }
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> mod(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::mod, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
+  return op.tensor<T>();
+}
 
 /// x * y
 template <OneOf<fp16, fp32, int32> T>
@@ -1022,6 +1117,13 @@ Tensor<T> mul(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::mul, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<T>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> mul(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::mul, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<T>();
 }
 
@@ -1056,6 +1158,13 @@ Tensor<bool> not_equal(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::not_equal, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<bool>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<bool> not_equal(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::not_equal, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<bool>();
 }
 
@@ -1117,6 +1226,13 @@ Tensor<T> pow(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::pow, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<T>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> pow(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::pow, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<T>();
 }
 
@@ -1230,6 +1346,13 @@ Tensor<T> real_div(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::real_div, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<T>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> real_div(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::real_div, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<T>();
 }
 
@@ -1683,6 +1806,22 @@ Tensor<T> select(Tensor<bool> cond, Tensor<T> a, Tensor<T> b, Loc loc = here()) 
   op.operand("b", b);
   return op.tensor<T>();
 }
+template <OneOf<bool, fp16, fp32, int32> T>
+Tensor<T> select(Tensor<bool> cond, double a, Tensor<T> b, Loc loc = here()) {
+  OpBuilder op(OpCode::select, loc);
+  op.operand("cond", cond);
+  op.number("a", dtype_of<T>, a);
+  op.operand("b", b);
+  return op.tensor<T>();
+}
+template <OneOf<bool, fp16, fp32, int32> T>
+Tensor<T> select(Tensor<bool> cond, Tensor<T> a, double b, Loc loc = here()) {
+  OpBuilder op(OpCode::select, loc);
+  op.operand("cond", cond);
+  op.operand("a", a);
+  op.number("b", dtype_of<T>, b);
+  return op.tensor<T>();
+}
 
 /// the dims of x as a list of int32
 template <OneOf<bool, fp16, fp32, int32> T>
@@ -1928,6 +2067,13 @@ Tensor<T> stack(const std::vector<Tensor<T>>& values, std::int64_t axis, Loc loc
   op.integer("axis", axis);
   return op.tensor<T>();
 }
+template <class T>
+Tensor<T> stack(const Tensors<T>& values, std::int64_t axis, Loc loc = here()) {
+  OpBuilder op(OpCode::stack, loc);
+  for (const Tensor<T> value : values) op.element("values", value);
+  op.integer("axis", axis);
+  return op.tensor<T>();
+}
 
 /// x - y
 template <OneOf<fp16, fp32, int32> T>
@@ -1935,6 +2081,13 @@ Tensor<T> sub(Tensor<T> x, Tensor<T> y, Loc loc = here()) {
   OpBuilder op(OpCode::sub, loc);
   op.operand("x", x);
   op.operand("y", y);
+  return op.tensor<T>();
+}
+template <OneOf<fp16, fp32, int32> T>
+Tensor<T> sub(Tensor<T> x, double y, Loc loc = here()) {
+  OpBuilder op(OpCode::sub, loc);
+  op.operand("x", x);
+  op.number("y", dtype_of<T>, y);
   return op.tensor<T>();
 }
 
@@ -2000,7 +2153,7 @@ Values topk(Tensor<T> x, const TopkOptions& options = {}, Loc loc = here()) {
   op.boolean("ascending", options.ascending);
   op.boolean("sort", options.sort);
   op.boolean("return_indices", options.return_indices);
-  op.text("output_indices_dtype", options.output_indices_dtype);
+  if (options.return_indices) op.text("output_indices_dtype", options.output_indices_dtype);
   return op.values();
 }
 

@@ -23,7 +23,7 @@ enum class FloatStyle : std::uint8_t {
   decimal,  ///< the shortest decimal that reads back to the same bits
 };
 
-/// The keys and values of `buildInfo`, in order.
+/// The keys and values of `buildInfo`; printed in the order of the keys, as Apple does.
 using BuildInfo = std::vector<std::pair<std::string, std::string>>;
 
 /// What the programs of this field carry (ane_runtime, section 4.10): the dictionary has to be

@@ -58,7 +58,7 @@ class Program {
   }
   ~Program();
 
-  /// False for the program of a kernel that had errors.
+  /// False for the program of a kernel that had errors; everything else is then empty.
   explicit operator bool() const { return data_ != nullptr; }
   std::string_view name() const;
   Opset opset() const;

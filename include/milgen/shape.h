@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace milgen {
 
@@ -25,6 +26,8 @@ class Ints {
 
   Ints() noexcept {}  // not defaulted: the inline entries stay unwritten
   Ints(std::initializer_list<std::int64_t> values) { assign(values.begin(), values.size()); }
+  // NOLINTNEXTLINE(google-explicit-constructor): a list is a list
+  Ints(const std::vector<std::int64_t>& values) { assign(values.data(), values.size()); }
   explicit Ints(std::span<const std::int64_t> values) { assign(values.data(), values.size()); }
   Ints(std::size_t count, std::int64_t value) { resize(count, value); }
   Ints(const Ints& other) { assign(other.data(), other.size()); }

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "milgen/diagnostic.h"
@@ -25,8 +27,8 @@ class Value {
 
   /// Whether it stands for anything: false for the default value, which an optional argument reads
   /// as "absent".
-  constexpr bool given() const { return builder_ != nullptr; }
-  bool poisoned() const { return id_ == 0xFFFFFFFFu; }
+  constexpr bool given() const { return builder_ != nullptr || id_ != 0xFFFFFFFFu; }
+  bool poisoned() const { return id_ >= 0xFFFFFFFEu; }
   /// Outermost dim first; empty for a scalar and for a poisoned value.
   Shape shape() const;
   DType dtype() const;
@@ -70,6 +72,15 @@ struct At {
   Loc loc;
 };
 Value binary(Binary op, DType dtype, const At& x, const At& y);
+
+/// A C++ number, as it may stand beside a tensor. `bool` is none: of 1 and `true` only one is meant
+/// as a number.
+template <class N>
+concept Number = std::is_arithmetic_v<N> && !__is_same(N, bool);
+
+/// The dtypes that `add` and its kin take (op_semantics, elementwise_binary).
+template <class T>
+inline constexpr bool kHasArithmetic = is_one_of<T, fp16, fp32, int32>;
 }  // namespace detail
 
 /// A value whose dtype the C++ type states. T is a tag that is spelled as MIL spells the dtype:
@@ -83,10 +94,8 @@ class Tensor : public Value {
   struct Arg : detail::At {
     // NOLINTBEGIN(google-explicit-constructor)
     Arg(Tensor tensor, Loc where = here()) : At{tensor, 0, false, where} {}
-    Arg(double scalar, Loc where = here()) : At{{}, scalar, true, where} {}
-    Arg(float scalar, Loc where = here()) : Arg(static_cast<double>(scalar), where) {}
-    Arg(int scalar, Loc where = here()) : Arg(static_cast<double>(scalar), where) {}
-    Arg(std::int64_t scalar, Loc where = here()) : Arg(static_cast<double>(scalar), where) {}
+    template <detail::Number N>
+    Arg(N scalar, Loc where = here()) : At{{}, static_cast<double>(scalar), true, where} {}
     // NOLINTEND(google-explicit-constructor)
   };
 
@@ -108,16 +117,52 @@ class Tensor : public Value {
   }
 
   // A C++ number beside a tensor becomes a scalar constant of the tensor's dtype.
-  friend Tensor operator+(Arg x, Arg y) { return both(detail::Binary::add, x, y); }
-  friend Tensor operator-(Arg x, Arg y) { return both(detail::Binary::sub, x, y); }
-  friend Tensor operator*(Arg x, Arg y) { return both(detail::Binary::mul, x, y); }
-  friend Tensor operator/(Arg x, Arg y) { return both(detail::Binary::real_div, x, y); }
-  friend Tensor<bool> operator==(Arg x, Arg y) { return test(detail::Binary::equal, x, y); }
-  friend Tensor<bool> operator!=(Arg x, Arg y) { return test(detail::Binary::not_equal, x, y); }
-  friend Tensor<bool> operator<(Arg x, Arg y) { return test(detail::Binary::less, x, y); }
-  friend Tensor<bool> operator<=(Arg x, Arg y) { return test(detail::Binary::less_equal, x, y); }
-  friend Tensor<bool> operator>(Arg x, Arg y) { return test(detail::Binary::greater, x, y); }
-  friend Tensor<bool> operator>=(Arg x, Arg y) { return test(detail::Binary::greater_equal, x, y); }
+  friend Tensor operator+(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return both(detail::Binary::add, x, y);
+  }
+  friend Tensor operator-(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return both(detail::Binary::sub, x, y);
+  }
+  friend Tensor operator*(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return both(detail::Binary::mul, x, y);
+  }
+  friend Tensor operator/(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return both(detail::Binary::real_div, x, y);
+  }
+  /// x * -1: MIL has no op for it.
+  friend Tensor operator-(Arg x) requires detail::kHasArithmetic<T> {
+    return both(detail::Binary::mul, x, Arg(-1, x.loc));
+  }
+  Tensor& operator+=(Arg y) requires detail::kHasArithmetic<T> {
+    return *this = both(detail::Binary::add, Arg(*this, y.loc), y);
+  }
+  Tensor& operator-=(Arg y) requires detail::kHasArithmetic<T> {
+    return *this = both(detail::Binary::sub, Arg(*this, y.loc), y);
+  }
+  Tensor& operator*=(Arg y) requires detail::kHasArithmetic<T> {
+    return *this = both(detail::Binary::mul, Arg(*this, y.loc), y);
+  }
+  Tensor& operator/=(Arg y) requires detail::kHasArithmetic<T> {
+    return *this = both(detail::Binary::real_div, Arg(*this, y.loc), y);
+  }
+  friend Tensor<bool> operator==(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return test(detail::Binary::equal, x, y);
+  }
+  friend Tensor<bool> operator!=(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return test(detail::Binary::not_equal, x, y);
+  }
+  friend Tensor<bool> operator<(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return test(detail::Binary::less, x, y);
+  }
+  friend Tensor<bool> operator<=(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return test(detail::Binary::less_equal, x, y);
+  }
+  friend Tensor<bool> operator>(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return test(detail::Binary::greater, x, y);
+  }
+  friend Tensor<bool> operator>=(Arg x, Arg y) requires detail::kHasArithmetic<T> {
+    return test(detail::Binary::greater_equal, x, y);
+  }
 
  private:
   static Tensor both(detail::Binary op, const Arg& x, const Arg& y) {
@@ -127,6 +172,16 @@ class Tensor : public Value {
     return Tensor<bool>::unchecked(detail::binary(op, dtype_of<T>, x, y));
   }
 };
+
+namespace detail {
+/// An operand of a logical operator, with the place where the operator stands.
+struct Condition {
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Condition(Tensor<bool> tensor, Loc where = here()) : value(tensor), loc(where) {}
+  Tensor<bool> value;
+  Loc loc;
+};
+}  // namespace detail
 
 /// The results of an op that has several of one dtype (split). Reading past the end gives a
 /// poisoned value, so that a mistake in the op is reported and not walked over.
@@ -140,6 +195,32 @@ class Tensors {
   Tensor<T> operator[](std::size_t i) const {
     return i < ids_.size() ? Tensor<T>(builder_, ids_[i]) : Tensor<T>(builder_, 0xFFFFFFFFu);
   }
+
+  /// Gives the results one after the other, by value; valid as long as the Tensors.
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Tensor<T>;
+    using difference_type = std::ptrdiff_t;
+    using pointer = void;
+    using reference = Tensor<T>;
+
+    Iterator() = default;
+    Iterator(Builder* builder, const std::uint32_t* id) : builder_(builder), id_(id) {}
+    Tensor<T> operator*() const { return Tensor<T>(builder_, *id_); }
+    Iterator& operator++() {
+      ++id_;
+      return *this;
+    }
+    Iterator operator++(int) { return Iterator(builder_, id_++); }
+    friend bool operator==(Iterator a, Iterator b) { return a.id_ == b.id_; }
+
+   private:
+    Builder* builder_ = nullptr;
+    const std::uint32_t* id_ = nullptr;
+  };
+  Iterator begin() const { return Iterator(builder_, ids_.data()); }
+  Iterator end() const { return Iterator(builder_, ids_.data() + ids_.size()); }
 
  private:
   Builder* builder_ = nullptr;
@@ -170,6 +251,7 @@ class Extents {
   Extents() = default;
   Extents(std::initializer_list<std::int64_t> values) : ints_(values), given_(true) {}
   Extents(const Ints& values) : ints_(values), given_(true) {}
+  Extents(const std::vector<std::int64_t>& values) : ints_(values), given_(true) {}
   Extents(Tensor<int32> values) : value_(values), given_(true) {}
   Extents(Tensor<int16> values) : value_(values), given_(true) {}
   Extents(Tensor<int8> values) : value_(values), given_(true) {}

@@ -237,8 +237,8 @@ class WeightSource {
   virtual std::vector<std::string> names() const = 0;
   /// How messages call the source: "'layer.safetensors'". The plain version says "the source".
   virtual std::string where() const;
-  /// Reports everything that read(), or read_transposed(), would report before it looks at values.
-  /// False when that is an error. The plain version holds describe() against the request.
+  /// Reports every error that read(), or read_transposed(), would report before it looks at
+  /// values, and no warning. The plain version holds describe() against the request.
   virtual bool check(const WeightRequest& request, bool transposed, Diagnostics& diagnostics) const;
   /// Writes exactly the payload: payload_bytes() of the wanted dtype and shape, row-major. False
   /// when an error was reported; the sink may then have got some of it.
@@ -251,7 +251,8 @@ class WeightSource {
 };
 
 struct WeightSourceOptions {
-  /// Makes errors of `weight.overflow` and `weight.nan`, which otherwise are warnings.
+  /// Makes errors of `weight.overflow` and `weight.nan`, which otherwise are warnings, and of what
+  /// is warned of in a weight file.
   bool strict = false;
 };
 
@@ -307,8 +308,8 @@ std::unique_ptr<WeightSource> mapped_weights(std::unique_ptr<WeightSource> sourc
 
 /// Holds all of `requests` against a source without reading values: every weight that is missing,
 /// in a broken file, or of another shape, dtype or size, and as a warning (`weight.extra`) the
-/// names that nothing asks for. False when there was an error.
+/// names that nothing asks for and that are not among `ignored`. False when there was an error.
 bool check_weights_of(const WeightSource& source, std::span<const WeightRequest> requests,
-                      Diagnostics& diagnostics);
+                      Diagnostics& diagnostics, std::span<const std::string_view> ignored = {});
 
 }  // namespace milgen

@@ -59,11 +59,14 @@ bool is_identifier(std::string_view name) {
 }
 
 bool is_reserved_word(std::string_view name) {
-  if (name.size() < 3 || name.size() > 7) return false;
-  static constexpr std::array<std::string_view, 25> kWords = {
-      "any",    "bf16",  "bool",  "dict",   "false",  "float",  "fp16",    "fp32",  "fp64",
-      "func",   "int16", "int32", "int64",  "int8",   "list",   "program", "state", "string",
-      "tensor", "true",  "tuple", "uint16", "uint32", "uint64", "uint8"};
+  if (name.size() < 3 || name.size() > 13) return false;
+  // coremltools' list, and the words of the grammar that it does not have.
+  static constexpr std::array<std::string_view, 36> kWords = {
+      "any",   "bf16",      "bool",    "dict",         "false", "float",  "fp16",   "fp32",
+      "fp64",  "func",      "int16",   "int32",        "int64", "int8",   "list",   "program",
+      "state", "string",    "tensor",  "true",         "tuple", "uint16", "uint32", "uint64",
+      "uint8", "inf",       "int4",    "nan",          "uint1", "uint2",  "uint3",  "uint4",
+      "uint6", "fp8e4m3fn", "fp8e5m2", "tensor_buffer"};
   // Every name of every kernel comes by here, and most begin and end as no word does.
   static constexpr auto kFirst = letters(kWords, [](std::string_view w) { return w.front(); });
   static constexpr auto kLast = letters(kWords, [](std::string_view w) { return w.back(); });
@@ -75,15 +78,45 @@ bool is_reserved_word(std::string_view name) {
 // --- Builder: names ---
 
 NameId Builder::declare_name(std::string_view text, Loc where) {
-  if (!is_identifier(text)) {
+  const auto check = [&](std::string_view whole) {
+    if (is_identifier(whole)) return true;
     diagnostics.error(rule<"name.characters">.id(),
-                      fmt::format("name '{}' is not [A-Za-z_][A-Za-z0-9_@]*; '{}' would be", text,
-                                  legal_spelling(text)),
+                      fmt::format("name '{}' is not [A-Za-z_][A-Za-z0-9_@]*; '{}' would be", whole,
+                                  legal_spelling(whole)),
                       where);
-    return kNone;
+    return false;
+  };
+  if (scope_prefix.empty()) {
+    if (!check(text)) return kNone;
+    return graph->names.intern(is_reserved_word(text) ? escaped(text) : std::string(text));
   }
-  if (scope_prefix.empty() && !is_reserved_word(text)) return graph->names.intern(text);
-  return graph->names.intern(escaped(scope_prefix + std::string(text)));
+  const std::string whole = scope_prefix + std::string(text);
+  if (text.empty() || !check(whole)) return kNone;
+  return graph->names.intern(escaped(whole));
+}
+
+void Builder::check_kernel_name() {
+  // It becomes a file's name.
+  if (is_identifier(name)) return;
+  diagnostics.error(rule<"name.characters">.id(),
+                    fmt::format("kernel name '{}' is not [A-Za-z_][A-Za-z0-9_@]*; '{}' would be",
+                                name, legal_spelling(name)),
+                    loc);
+}
+
+void Builder::rename(ValueId value, NameId name_id) {
+  const NameId old = graph->value(value).name;
+  if (old != kNoName && old != name_id && owner(old) == value) owners_[old] = kNone;
+  graph->set_name(value, name_id);
+  if (value < output_of_.size() && output_of_[value] != kNone) {
+    graph->outputs[output_of_[value]].name = name_id;
+  }
+}
+
+void Builder::add_output(NameId name_id, ValueId value, Loc where) {
+  if (value >= output_of_.size()) output_of_.resize(value + std::size_t{1}, kNone);
+  output_of_[value] = static_cast<std::uint32_t>(graph->outputs.size());
+  graph->outputs.push_back({name_id, value, where});
 }
 
 bool Builder::claim(NameId name_id, ValueId value, Loc where) {
@@ -124,9 +157,12 @@ void Builder::note_made(Diagnostic& diagnostic, ValueId value) const {
 
 bool Builder::check_open(Loc where) {
   if (!finished) return true;
-  diagnostics.error(rule<"kernel.finished">.id(),
-                    fmt::format("kernel '{}' is finished; nothing can be added to it", name),
-                    where);
+  if (!told_finished_) {  // once is enough: everything that follows fails for the same reason
+    diagnostics.error(rule<"kernel.finished">.id(),
+                      fmt::format("kernel '{}' is finished; nothing can be added to it", name),
+                      where);
+  }
+  told_finished_ = true;
   return false;
 }
 
@@ -197,7 +233,7 @@ void set_name(Value value, std::string_view name, Loc loc) {
                     builder.graph->names.view(id)),
         loc);
   }
-  builder.graph->set_name(value.id(), id);
+  builder.rename(value.id(), id);
 }
 
 Value checked(Value value, DType dtype, Loc loc) {
@@ -377,7 +413,10 @@ class GraphInferContext final : public InferContext {
       bool all_known = true;
       std::int64_t count = 0;
       for (const std::int64_t dim : shape) all_known = all_known && known(dim);
-      if (shape.size() > kLargestRank) {
+      if (shape.size() == 1 && shape[0] == kUnknownRank) {
+        error(rule<"tensor.unknown_rank">, "x shape",
+              "the rank of the result is not known, and MIL text has no word for that");
+      } else if (shape.size() > kLargestRank) {
         error(rule<"tensor.rank">, "x values",
               fmt::format("the result {} has rank {}; the largest rank is {}",
                           to_string({.dtype = result.dtype, .shape = shape}), shape.size(),
@@ -465,8 +504,9 @@ DType number_dtype(const Graph& graph, const OpInfo& op, std::span<const OpArgum
       of_result_domain = dtype;
     }
   }
-  // A domain that no tensor settles (layer_norm's epsilon without gamma and beta) follows x.
-  if (param.dtypes.has(of_result_domain)) return of_result_domain;
+  // A domain that no tensor settles (layer_norm's epsilon without gamma and beta) follows x, but
+  // the dims that reshape takes are not int8 because its elements are.
+  if (is_float(of_result_domain) && param.dtypes.has(of_result_domain)) return of_result_domain;
   for (const DType dtype : preferred) {
     if (param.dtypes.has(dtype)) return dtype;
   }
@@ -474,6 +514,20 @@ DType number_dtype(const Graph& graph, const OpInfo& op, std::span<const OpArgum
     if (param.dtypes.has(static_cast<DType>(d))) return static_cast<DType>(d);
   }
   return DType::none;
+}
+
+/// Whether an argument says what leaving it out would say.
+bool is_default(const Param& param, const OpArgument& argument) {
+  switch (argument.kind) {
+    case ArgumentKind::integer:
+      return static_cast<double>(argument.integer) == param.def.number;
+    case ArgumentKind::real:
+      return argument.real == param.def.number;
+    case ArgumentKind::text:
+      return std::string_view(argument.text, argument.count) == param.def.text;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -505,6 +559,10 @@ OpBuilder::~OpBuilder() {
 }
 
 void OpBuilder::take_builder(Value value) {
+  if (value.builder() == nullptr) {  // the result of an op that had no kernel
+    poisoned_ = true;
+    return;
+  }
   if (builder_ == nullptr) builder_ = value.builder();
   if (value.builder() != builder_) mixed_ = true;
   if (value.poisoned()) poisoned_ = true;
@@ -597,6 +655,7 @@ void OpBuilder::dtype(std::string_view param, DType value) { text(param, dtype_n
 
 Value OpBuilder::result(std::size_t index) {
   build();
+  if (builder_ == nullptr) return {nullptr, kNowhere};
   if (poisoned_ || index >= results_) return {builder_, kPoison};
   return {builder_, first_result_ + static_cast<std::uint32_t>(index)};
 }
@@ -665,11 +724,27 @@ void Builder::build(OpBuilder& op) {
     }
     return TypeId{kNone};
   };
+  const auto in_range = [&](const Param& param, DType dtype, std::span<const std::int64_t> values) {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    integer_range(dtype, low, high);
+    for (const std::int64_t value : values) {
+      if (value >= low && value <= high) continue;
+      diagnostics.error(rule<"arg.range">.id(),
+                        fmt::format("{}: {} holds {}, outside {}'s range {} to {}", info.name,
+                                    param.name, value, dtype_name(dtype), low, high),
+                        op.loc_);
+      op.poisoned_ = true;
+      return false;
+    }
+    return true;
+  };
   const auto add_ints = [&](std::uint16_t index, DType dtype, bool scalar,
                             std::span<const std::int64_t> values) {
     if (dtype == DType::none) {
       dtype = resolve(params[index], {DType::int32, DType::uint32});
     }
+    if (!in_range(params[index], dtype, values)) return;
     const auto length = static_cast<std::int64_t>(values.size());
     const std::span<const std::int64_t> shape =
         scalar ? std::span<const std::int64_t>() : std::span(&length, 1);
@@ -678,10 +753,27 @@ void Builder::build(OpBuilder& op) {
   };
   const auto add_number = [&](std::uint16_t index, DType dtype, double value) {
     const Param& param = params[index];
-    if (dtype == DType::none) dtype = resolve(param, {DType::fp16, DType::fp32});
+    if (dtype == DType::none) {
+      dtype = resolve(param, {DType::fp16, DType::fp32});
+      // log's epsilon of 1e-45 would be 0 as a half; where nothing else shares its domain, the op
+      // lets it be wider than x.
+      if (is_float(dtype) && value != 0 && round_to(dtype, value) == 0 &&
+          param.domain != info.result_domain && param.dtypes.has(DType::fp32) &&
+          std::ranges::count(params, param.domain, &Param::domain) == 1) {
+        dtype = DType::fp32;
+      }
+    }
     // A number beside a tensor (x * 2) is an operand, a number for a const argument an attribute.
     const ConstRole role = param.is_const ? ConstRole{param.name, true} : ConstRole{};
     if (is_float(dtype)) {
+      const double rounded = round_to(dtype, value);
+      if (std::isfinite(value) && (std::isinf(rounded) || (rounded == 0 && value != 0))) {
+        diagnostics.warning(
+            std::isinf(rounded) ? rule<"constant.overflow">.id() : rule<"constant.underflow">.id(),
+            fmt::format("{}: {} = {} becomes {} in {}", info.name, param.name, value, rounded,
+                        dtype_name(dtype)),
+            op.loc_);
+      }
       operands.push_back(
           {graph->intern_reals(dtype, {}, std::span(&value, 1), role, op.loc_), index});
       return true;
@@ -694,18 +786,52 @@ void Builder::build(OpBuilder& op) {
       return false;
     }
     const auto whole = static_cast<std::int64_t>(value);
+    if (!in_range(param, dtype, std::span(&whole, 1))) return false;
     operands.push_back({graph->intern_ints(dtype, {}, std::span(&whole, 1), role, op.loc_), index});
     return true;
   };
 
+  /// Whether a boolean argument is given and is false.
+  const auto is_false = [&](std::string_view param) {
+    const std::uint16_t index = param_index(info, param);
+    return std::ranges::any_of(arguments, [&](const OpArgument& argument) {
+      return argument.param == index && argument.kind == ArgumentKind::integer &&
+             argument.integer == 0;
+    });
+  };
   std::size_t next = 0;
   const auto count_of_params = static_cast<std::uint16_t>(params.size());
+  // An older opset may lack arguments that the newest signature has.
+  const bool newest = info.params(opset).data() == params.data();
+  const auto in_opset = [&](const Param& param) {
+    return newest || std::ranges::any_of(info.params(opset), [&](const Param& older) {
+             return older.name == param.name;
+           });
+  };
   for (std::uint16_t i = 0; i < count_of_params; ++i) {
     const Param& param = params[i];
-    bool given = false;
-    for (; next < arguments.size() && arguments[next].param == i; ++next) {
-      const OpArgument& argument = arguments[next];
-      given = true;
+    const std::size_t first = next;
+    while (next < arguments.size() && arguments[next].param == i) ++next;
+    const bool given = next != first;
+    if (!in_opset(param)) {
+      if (given && !is_default(param, arguments[first])) {
+        diagnostics.error(rule<"arg.opset">.id(),
+                          fmt::format("{}: {} is given, which {} does not have", info.name,
+                                      param.name, opset_name(opset)),
+                          op.loc_);
+        op.poisoned_ = true;
+      }
+      continue;
+    }
+    if (next - first > 1 && param.kind != ParamKind::variadic) {
+      diagnostics.error(
+          rule<"arg.twice">.id(),
+          fmt::format("{}: {} is given {} times", info.name, param.name, next - first), op.loc_);
+      op.poisoned_ = true;
+      continue;
+    }
+    for (std::size_t a = first; a < next; ++a) {
+      const OpArgument& argument = arguments[a];
       switch (argument.kind) {
         case ArgumentKind::value:
           operands.push_back({argument.value, i});
@@ -728,6 +854,7 @@ void Builder::build(OpBuilder& op) {
       }
     }
     if (given || !param.always_printed() || param.required()) continue;
+    if (!param.needs.empty() && is_false(param.needs)) continue;
     const auto rank_of_x = [&]() -> std::int64_t {
       const TypeId x = type_of(kNoParam);
       return x == kNone ? 0 : static_cast<std::int64_t>(graph->types.shape(x).size());
@@ -763,7 +890,22 @@ void Builder::build(OpBuilder& op) {
           const TypeId boxes = type_of(param_index(info, "boxes"));
           const auto shape =
               boxes == kNone ? std::span<const std::int64_t>() : graph->types.shape(boxes);
-          count = shape.empty() ? 0 : std::max<std::int64_t>(shape[0], 0);
+          count = shape.empty() ? 0 : shape[0];
+          // The list is written out, so it has to be known and of a size that text may have.
+          constexpr std::int64_t kMostBoxes = 1 << 16;
+          if (!known(count) || count > kMostBoxes) {
+            diagnostics.error(
+                rule<"arg.missing">.id(),
+                known(count)
+                    ? fmt::format("{}: {} is left out, but it is written for {} boxes at most and "
+                                  "there are {}",
+                                  info.name, param.name, kMostBoxes, count)
+                    : fmt::format("{}: {} is left out, but the number of boxes is not known",
+                                  info.name, param.name),
+                op.loc_);
+            op.poisoned_ = true;
+            break;
+          }
         }
         Ints values;
         for (std::int64_t axis = 0; axis < count; ++axis) values.push_back(axis);

@@ -19,7 +19,9 @@ class Builder {
         opset(kernel_opset),
         loc(kernel_loc),
         graph(std::make_shared<Graph>()),
-        owners_(64, kNone, graph->memory()) {}
+        owners_(64, kNone, graph->memory()) {
+    check_kernel_name();
+  }
 
   /// A name as it will stand in the text: with the scope's prefix, reserved words escaped. kNone
   /// after a report when it cannot be one.
@@ -29,6 +31,12 @@ class Builder {
   /// The value that has a name; kNone when none has.
   ValueId owner(NameId name_id) const {
     return name_id < owners_.size() ? owners_[name_id] : kNone;
+  }
+  /// Gives `value` another name in the graph and among the outputs; its old one is free again.
+  void rename(ValueId value, NameId name_id);
+  void add_output(NameId name_id, ValueId value, Loc where);
+  bool is_output(ValueId value) const {
+    return value < output_of_.size() && output_of_[value] != kNone;
   }
   /// Checks a declared shape; reports `input.shape` and its kin.
   bool check_shape(std::string_view what, std::string_view value_name, const Shape& shape,
@@ -52,9 +60,19 @@ class Builder {
   std::string scope_prefix;
   std::vector<std::size_t> scope_lengths;
   bool finished = false;
+  /// Outputs whose value an earlier refusal took away.
+  struct LostOutput {
+    std::string name;
+    Loc loc;
+  };
+  std::vector<LostOutput> lost_outputs;
 
  private:
-  std::pmr::vector<ValueId> owners_;  // by NameId; in the memory of the graph
+  void check_kernel_name();
+
+  bool told_finished_ = false;
+  std::vector<std::uint32_t> output_of_;  // by ValueId: its place among the outputs, or kNone
+  std::pmr::vector<ValueId> owners_;      // by NameId; in the memory of the graph
 };
 
 /// Whether `name` is a word that MIL keeps for itself (mil_text_format, section 1).

@@ -72,8 +72,9 @@ bool stands_in_file(const Graph& graph, const Const& constant) {
   if (constant.kind == ConstKind::text) return false;
   const TypeView type = graph.types.view(constant.type);
   if (is_float(type.dtype) && type.rank() != 0) return true;
-  if (constant.role.is_attribute) return false;
+  // A formula has no elements to print, whatever its dtype and role.
   if (constant.kind == ConstKind::fill) return true;
+  if (constant.role.is_attribute) return false;
   return constant.count >= kInlineElements && weight_dtype_code(type.dtype) != 0;
 }
 
@@ -135,7 +136,23 @@ void Canonical::name_values(const Graph& graph) {
   }
   text_.reserve(4);
   weights.reserve(16);
+  // Only names that are printed are taken: what no output needs must not shift a number.
   const bool may_be_taken = graph.names.has_numbered();
+  std::pmr::vector<bool> taken(may_be_taken ? graph.names.size() : 0, false, &memory_);
+  if (may_be_taken) {
+    for (const ValueId input : graph.inputs) taken[graph.value(input).name] = true;
+    for (const OpId id : order) {
+      const OpRecord& op = graph.op(id);
+      for (std::uint32_t r = 0; r < op.results; ++r) {
+        taken[graph.value(op.first_result + r).name] = true;
+      }
+    }
+  }
+  const auto is_taken = [&](std::string_view name) {
+    if (!may_be_taken) return false;
+    const NameId id = graph.names.find(name);
+    return id != kNone && taken[id];
+  };
   NameWriter writer(text_);
   Counters counters;
   for (const OpId id : order) {
@@ -152,7 +169,7 @@ void Canonical::name_values(const Graph& graph) {
       std::string_view name;
       do {
         name = writer.draft(base, next++);
-      } while (may_be_taken && graph.names.find(name) != kNone);
+      } while (is_taken(name));
       writer.keep(name);
       names[value] = name;
     }

@@ -357,6 +357,51 @@ ValueId Graph::intern_text(std::string_view text, ConstRole role, Loc loc) {
   return intern_new(c, h, loc);
 }
 
+void integer_range(DType dtype, std::int64_t& low, std::int64_t& high) {
+  const auto unsigned_bits = [&](int bits) {
+    low = 0;
+    high = (std::int64_t{1} << bits) - 1;
+  };
+  const auto signed_bits = [&](int bits) {
+    high = (std::int64_t{1} << (bits - 1)) - 1;
+    low = -high - 1;
+  };
+  low = INT64_MIN;
+  high = INT64_MAX;
+  switch (dtype) {
+    case DType::boolean:
+    case DType::uint1:
+      return unsigned_bits(1);
+    case DType::uint2:
+      return unsigned_bits(2);
+    case DType::uint3:
+      return unsigned_bits(3);
+    case DType::uint4:
+      return unsigned_bits(4);
+    case DType::uint6:
+      return unsigned_bits(6);
+    case DType::uint8:
+      return unsigned_bits(8);
+    case DType::uint16:
+      return unsigned_bits(16);
+    case DType::uint32:
+      return unsigned_bits(32);
+    case DType::int4:
+      return signed_bits(4);
+    case DType::int8:
+      return signed_bits(8);
+    case DType::int16:
+      return signed_bits(16);
+    case DType::int32:
+      return signed_bits(32);
+    case DType::uint64:
+      low = 0;
+      return;
+    default:
+      return;
+  }
+}
+
 double round_to(DType dtype, double value) {
   switch (dtype) {
     case DType::fp16:

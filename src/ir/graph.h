@@ -30,6 +30,8 @@ using ConstId = std::uint32_t;
 inline constexpr std::uint32_t kNone = 0xFFFFFFFFu;
 /// The result of an op that was refused. Ops that take one are refused without a further report.
 inline constexpr ValueId kPoison = kNone;
+/// The result of an op none of whose operands belongs to a kernel.
+inline constexpr ValueId kNowhere = kNone - 1;
 inline constexpr NameId kNoName = 0;
 
 /// What a graph is built in: enough for a fused kernel of some eighty ops.
@@ -257,6 +259,9 @@ class Graph {
   std::pmr::vector<InternedConst> interned_;
   std::size_t interned_count_ = 0;
 };
+
+/// The least and the largest value of an integer dtype or bool, as far as 64 signed bits go.
+void integer_range(DType dtype, std::int64_t& low, std::int64_t& high);
 
 /// `value` rounded to nearest even in a float dtype, as a double.
 double round_to(DType dtype, double value);

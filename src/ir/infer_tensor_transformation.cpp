@@ -145,6 +145,15 @@ bool read_slice(InferContext& ctx, Slice& out) {
   return true;
 }
 
+/// How many steps of `stride` lead over `distance` elements; 0 when the distance is not positive.
+/// Unsigned, because the least stride has no positive counterpart.
+std::int64_t count_steps(std::int64_t distance, std::int64_t stride) {
+  if (distance <= 0) return 0;
+  const auto raw = static_cast<std::uint64_t>(stride);
+  const std::uint64_t step = stride > 0 ? raw : 0 - raw;
+  return static_cast<std::int64_t>((static_cast<std::uint64_t>(distance) - 1) / step + 1);
+}
+
 /// How many elements a slice with both bounds inside or outside [0, n) takes, as Python counts.
 std::int64_t count_sliced(std::int64_t n, Bound begin, Bound end, std::int64_t stride) {
   const std::int64_t low = stride > 0 ? 0 : -1;
@@ -155,9 +164,7 @@ std::int64_t count_sliced(std::int64_t n, Bound begin, Bound end, std::int64_t s
   };
   const std::int64_t from = place(begin, stride > 0 ? 0 : n - 1);
   const std::int64_t to = place(end, stride > 0 ? n : -1);
-  const std::int64_t distance = stride > 0 ? to - from : from - to;
-  const std::int64_t step = stride > 0 ? stride : -stride;
-  return distance <= 0 ? 0 : (distance - 1) / step + 1;
+  return count_steps(stride > 0 ? to - from : from - to, stride);
 }
 
 /// The dim that a slice leaves of a dim of `n` elements.
@@ -178,10 +185,11 @@ bool slice_dim(InferContext& ctx, const Slice& slice, std::size_t d, std::int64_
   if (begin.kind == Bound::at && end.kind == Bound::at) {
     // Bounds counted from the same end are in order or not whatever the dim is, and a slice of at
     // most one element is one even in a dim that is not known.
-    const std::int64_t distance = stride > 0 ? end.index - begin.index : begin.index - end.index;
     const bool from_front = begin.index >= 0 && end.index >= 0 && stride > 0;
     const bool from_back = begin.index < 0 && end.index < 0 && stride < 0;
     if (from_front || from_back) {
+      // Bounds of one sign: their difference fits.
+      const std::int64_t distance = stride > 0 ? end.index - begin.index : begin.index - end.index;
       if (distance < 0) {
         ctx.error(rule<"slice.range">, "begin end",
                   fmt::format("begin is {} and end is {} in dim {}, but with stride {} the end "
@@ -189,8 +197,7 @@ bool slice_dim(InferContext& ctx, const Slice& slice, std::size_t d, std::int64_
                               begin.index, end.index, d, stride));
         return false;
       }
-      const std::int64_t count =
-          distance == 0 ? 0 : (distance - 1) / (stride > 0 ? stride : -stride) + 1;
+      const std::int64_t count = count_steps(distance, stride);
       if (!known(n) && count <= 1) {
         out = count;
         return true;
@@ -576,10 +583,13 @@ void infer_slice_by_size(InferContext& ctx) {
     }
     if (size[d] != -1) {
       if (known(n) && size[d] > n - from) {
-        ctx.error(rule<"slice_by_size.range">, "begin size x",
-                  fmt::format("begin[{}] = {} and size[{}] = {} reach {} but dim {} of {} has {} "
-                              "elements",
-                              d, from, d, size[d], from + size[d], d, ctx.describe("x"), n));
+        ctx.error(
+            rule<"slice_by_size.range">, "begin size x",
+            fmt::format("begin[{}] = {} and size[{}] = {} reach {} but dim {} of {} has {} "
+                        "elements",
+                        d, from, d, size[d],
+                        static_cast<std::uint64_t>(from) + static_cast<std::uint64_t>(size[d]), d,
+                        ctx.describe("x"), n));
         return;
       }
       out[d] = size[d];

@@ -28,52 +28,6 @@ bool same_constant(const Graph& graph, const Const& a, const Const& b) {
   });
 }
 
-/// The least and the largest value of an integer dtype, as far as 64 signed bits go.
-void integer_range(DType dtype, std::int64_t& low, std::int64_t& high) {
-  const auto unsigned_bits = [&](int bits) {
-    low = 0;
-    high = (std::int64_t{1} << bits) - 1;
-  };
-  const auto signed_bits = [&](int bits) {
-    high = (std::int64_t{1} << (bits - 1)) - 1;
-    low = -high - 1;
-  };
-  low = INT64_MIN;
-  high = INT64_MAX;
-  switch (dtype) {
-    case DType::boolean:
-    case DType::uint1:
-      return unsigned_bits(1);
-    case DType::uint2:
-      return unsigned_bits(2);
-    case DType::uint3:
-      return unsigned_bits(3);
-    case DType::uint4:
-      return unsigned_bits(4);
-    case DType::uint6:
-      return unsigned_bits(6);
-    case DType::uint8:
-      return unsigned_bits(8);
-    case DType::uint16:
-      return unsigned_bits(16);
-    case DType::uint32:
-      return unsigned_bits(32);
-    case DType::int4:
-      return signed_bits(4);
-    case DType::int8:
-      return signed_bits(8);
-    case DType::int16:
-      return signed_bits(16);
-    case DType::int32:
-      return signed_bits(32);
-    case DType::uint64:
-      low = 0;
-      return;
-    default:
-      return;
-  }
-}
-
 /// Checks the elements of a constant against its shape and dtype.
 class ConstantMaker {
  public:
@@ -126,21 +80,10 @@ class ConstantMaker {
   }
 
   void warn_rounding(std::span<const double> values) {
-    std::size_t overflows = 0;
-    std::size_t first = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (std::isfinite(values[i]) && std::isinf(round_to(dtype_, values[i])) && overflows++ == 0) {
-        first = i;
-      }
-    }
-    if (overflows == 0) return;
-    builder_.diagnostics.warning(
-        rule<"constant.overflow">.id(),
-        fmt::format("constant '{}' has {} element{} that {} cannot hold and that become infinite; "
-                    "the first is {} at index {}",
-                    name_, overflows, overflows == 1 ? "" : "s", dtype_name(dtype_), values[first],
-                    first),
-        loc_);
+    warn_lost(values, rule<"constant.overflow">, "that become infinite",
+              [&](double v) { return std::isfinite(v) && std::isinf(round_to(dtype_, v)); });
+    warn_lost(values, rule<"constant.underflow">, "that become 0",
+              [&](double v) { return v != 0 && round_to(dtype_, v) == 0; });
   }
 
   /// The constant under its name: a new one, or the equal one that has the name already.
@@ -153,12 +96,16 @@ class ConstantMaker {
       if (same != nullptr && same_constant(*builder_.graph, *same, constant)) {
         return builder_.handle(other);
       }
-      // The names are equal and the things are not: say how they differ.
+      // The names are equal and the things are not: say both.
       Diagnostic& report = builder_.diagnostics.error(
           rule<"name.duplicate">.id(),
-          fmt::format("name '{}' is that of {} already, and {} here is another",
-                      builder_.graph->names.view(id), builder_.describe(other),
-                      to_string(builder_.graph->types.view(constant.type))),
+          same != nullptr
+              ? fmt::format("name '{}' is that of {}, {}, already and cannot be that of {} as well",
+                            builder_.graph->names.view(id), builder_.describe(other), spell(*same),
+                            spell(constant))
+              : fmt::format("name '{}' is that of {} already and cannot be that of {} as well",
+                            builder_.graph->names.view(id), builder_.describe(other),
+                            spell(constant)),
           loc_);
       builder_.note_made(report, other);
       return builder_.poison();
@@ -169,6 +116,36 @@ class ConstantMaker {
   }
 
  private:
+  template <class Lost>
+  void warn_lost(std::span<const double> values, Rule broken, std::string_view how,
+                 const Lost& lost) {
+    const auto first = std::ranges::find_if(values, lost);
+    if (first == values.end()) return;
+    const auto count = std::ranges::count_if(values, lost);
+    builder_.diagnostics.warning(
+        broken.id(),
+        fmt::format("constant '{}' has {} element{} that {} cannot hold and {}; the first is {} at "
+                    "index {}",
+                    name_, count, count == 1 ? "" : "s", dtype_name(dtype_), how, *first,
+                    first - values.begin()),
+        loc_);
+  }
+  /// "fp16 1e-05", "tensor<fp16, [4]> filled with zeros"
+  std::string spell(const Const& constant) const {
+    const Graph& graph = *builder_.graph;
+    std::string out = to_string(graph.types.view(constant.type));
+    if (constant.kind == ConstKind::fill || constant.kind == ConstKind::weight) {
+      return out + fmt::format(" filled by {}", fill_name(constant.fill));
+    }
+    if (constant.count == 1 && constant.kind == ConstKind::reals) {
+      return out + fmt::format(" {}", graph.reals(constant)[0]);
+    }
+    if (constant.count == 1 && constant.kind == ConstKind::ints) {
+      return out + fmt::format(" {}", graph.ints(constant)[0]);
+    }
+    return out + " with its elements";
+  }
+
   Builder& builder_;
   std::string_view name_;
   DType dtype_;
@@ -272,6 +249,9 @@ Value Kernel::add_reals(std::string_view name, DType dtype, const Shape& shape,
     if (!maker.whole(values, whole) || !maker.ints_fit(whole)) return b.poison();
     return maker.named(b.graph->make_ints(dtype, shape, whole));
   }
+  if (!shape.empty() && !check_fill(b, "constant", name, dtype, shape, Fill::zeros, loc)) {
+    return b.poison();
+  }
   maker.warn_rounding(values);
   return maker.named(b.graph->make_reals(dtype, shape, values));
 }
@@ -334,7 +314,11 @@ void Kernel::output(std::string_view name, Value value, Loc loc) {
   Builder& b = *builder_;
   if (!b.check_open(loc)) return;
   const NameId id = b.declare_name(name, loc);
-  if (id == kNone || value.poisoned()) return;
+  if (id == kNone) return;
+  if (value.poisoned()) {
+    b.lost_outputs.push_back({std::string(name), loc});
+    return;
+  }
   if (value.builder() != &b) {
     b.diagnostics.error(
         rule<"value.kernel">.id(),
@@ -344,10 +328,8 @@ void Kernel::output(std::string_view name, Value value, Loc loc) {
   }
   Graph& graph = *b.graph;
   ValueId of = value.id();
-  const bool is_output =
-      std::ranges::any_of(graph.outputs, [&](const Graph::Output& o) { return o.value == of; });
   // An output's name is its value's name, and the value has to be an op's result.
-  if (graph.value(of).def == kNone || graph.constant_of(of) != nullptr || is_output) {
+  if (graph.value(of).def == kNone || graph.constant_of(of) != nullptr || b.is_output(of)) {
     OpBuilder identity(OpCode::identity, loc);
     identity.operand("x", value);
     const Value result = identity.result();
@@ -366,9 +348,9 @@ void Kernel::output(std::string_view name, Value value, Loc loc) {
               graph.names.view(old), graph.names.view(id), graph.names.view(id)),
           loc);
     }
-    graph.set_name(of, id);
+    b.rename(of, id);
   }
-  graph.outputs.push_back({id, of, loc});
+  b.add_output(id, of, loc);
 }
 
 namespace {
@@ -441,6 +423,18 @@ Program Kernel::finish(Loc loc) {
   if (!b.check_open(loc)) return {};
   b.finished = true;
   Graph& graph = *b.graph;
+  // A refusal has been reported, or else what was lost came from nowhere: a default Tensor, a
+  // result past an op's last, a value of another kernel.
+  if (!b.diagnostics.has_errors()) {
+    for (const Builder::LostOutput& lost : b.lost_outputs) {
+      b.diagnostics.error(rule<"output.lost">.id(),
+                          fmt::format("output '{}' has no value: what it is computed from is a "
+                                      "default Tensor, a result past an op's last, or a value of "
+                                      "another kernel",
+                                      lost.name),
+                          lost.loc);
+    }
+  }
   if (graph.outputs.empty() && !b.diagnostics.has_errors()) {
     b.diagnostics.error(rule<"kernel.no_output">.id(),
                         fmt::format("kernel '{}' has no output", b.name), loc);

@@ -87,6 +87,49 @@ std::string wrapped(const std::string& head, const std::vector<std::string>& arg
   return out + "\n";
 }
 
+// --- Where C++ says something else than the row of the table. ---
+
+/// Domains that the typed function joins. The dtypes of matmul's x and y may differ only where one
+/// of the two is a constant, and the result has the dtype of the other: which one that is, the C++
+/// types do not tell. OpBuilder takes such a pair.
+constexpr struct {
+  OpCode op;
+  char domain;
+  char joins;
+} kJoinedDomains[] = {{OpCode::matmul, 'U', 'T'}};
+
+char domain_of(const OpInfo& op, const Param& param) {
+  for (const auto& joined : kJoinedDomains) {
+    if (joined.op == op.code && joined.domain == param.domain) return joined.joins;
+  }
+  return param.domain;
+}
+
+/// Ops whose only result has the dtype of x although the table leaves it to inference: they take
+/// lists and states, too, which Tensor<T> never is.
+constexpr OpCode kTypedAsX[] = {OpCode::identity};
+
+bool is_typed_as_x(OpCode code) {
+  return std::ranges::find(kTypedAsX, code) != std::ranges::end(kTypedAsX);
+}
+
+/// The ops that C++ has an operator for, on Tensor<bool>. Those on numbers are members of
+/// Tensor<T>.
+constexpr struct {
+  OpCode op;
+  std::string_view token;
+} kLogicalOperators[] = {
+    {OpCode::logical_and, "&&"}, {OpCode::logical_not, "!"}, {OpCode::logical_or, "||"}};
+
+/// One way to take the arguments of an op.
+struct Variant {
+  /// A variadic argument: of braces, the type of an element can be deduced only from
+  /// std::initializer_list, so such ops come several times.
+  std::string_view list_type = "std::initializer_list<Tensor<{}>> {}";
+  bool list_is_results = false;        ///< Tensors<T>, whose elements are made on the way
+  std::string_view number_param = {};  ///< the operand that is taken as a number
+};
+
 /// One template parameter of a generated function.
 struct TypeParameter {
   std::string name;
@@ -105,12 +148,16 @@ class Function {
   std::string text() const {
     std::string out = comment();
     out += options_struct();
-    out += signature("std::initializer_list<Tensor<{}>> {}");
-    out += body();
-    const bool is_variadic = std::ranges::any_of(params_, [](const Param& param) {
+    out += function({});
+    const auto lists = std::ranges::count_if(params_, [](const Param& param) {
       return is_positional(param) && param.kind == ParamKind::variadic;
     });
-    if (is_variadic) out += signature("const std::vector<Tensor<{}>>& {}") + body();
+    if (lists != 0) out += function({.list_type = "const std::vector<Tensor<{}>>& {}"});
+    if (lists == 1) {
+      out += function({.list_type = "const Tensors<{}>& {}", .list_is_results = true});
+    }
+    for (const std::string_view param : number_params()) out += function({.number_param = param});
+    out += logical_operator();
     return out;
   }
 
@@ -124,7 +171,7 @@ class Function {
 
   /// The C++ type argument of an operand: a letter, or the tag when only one dtype is taken.
   std::string type_of(const Param& param) const {
-    if (param.domain != '\0') return std::string(1, param.domain);
+    if (param.domain != '\0') return std::string(1, domain_of(op_, param));
     const std::vector<DType> dtypes = dtypes_of(param.dtypes);
     if (dtypes.size() == 1) return tag_name(dtypes.front());
     return "T_" + std::string(param.name);
@@ -160,13 +207,12 @@ class Function {
         if (param.domain == op_.result_domain) add_type(result, param.dtypes, false);
       }
     }
-    // A domain that only an option settles follows the result's.
     for (TypeParameter& type : types_) {
       if (type.deduced || !type.otherwise.empty() || type.name == "To") continue;
       if (op_.result_dtype == ResultDType::parameter) {
-        if (type.dtypes == types_.front().dtypes) type.otherwise = "To";
+        type.otherwise = default_type(type, "To");
       } else if (type.name != result) {
-        type.otherwise = result;
+        type.otherwise = default_type(type, result);
       }
     }
     // What the caller has to spell out comes first; what has a default comes last.
@@ -175,6 +221,50 @@ class Function {
       if (type.deduced) return 2;
       return type.otherwise.empty() ? 1 : 3;
     });
+  }
+
+  /// What a domain is that only an option settles when the option is left out: the type `result`
+  /// if each of its dtypes is allowed, or else an allowed dtype.
+  std::string default_type(const TypeParameter& type, std::string_view result) const {
+    for (const TypeParameter& other : types_) {
+      if (other.name == result && !other.dtypes.empty() &&
+          (other.dtypes | type.dtypes) == type.dtypes) {
+        return other.name;
+      }
+    }
+    if (type.dtypes.has(DType::int32)) return tag_name(DType::int32);
+    const std::vector<DType> dtypes = dtypes_of(type.dtypes);
+    return dtypes.empty() ? std::string() : tag_name(dtypes.front());
+  }
+
+  /// The operands that are also taken as a number: the second of an elementwise op of two numbers,
+  /// and either branch of select.
+  std::vector<std::string_view> number_params() const {
+    if (op_.code == OpCode::select) return {"a", "b"};
+    if (op_.family != "elementwise_binary" || params_.size() != 2 ||
+        params_[0].domain != params_[1].domain || params_[1].dtypes.has(DType::boolean)) {
+      return {};
+    }
+    return {params_[1].name};
+  }
+
+  std::string function(const Variant& variant) const { return signature(variant) + body(variant); }
+
+  std::string logical_operator() const {
+    for (const auto& logical : kLogicalOperators) {
+      if (logical.op != op_.code) continue;
+      if (params_.size() == 1) {
+        return fmt::format(
+            "inline Tensor<bool> operator{}(detail::Condition x) {{\n  return {}(x.value, "
+            "x.loc);\n}}\n",
+            logical.token, op_.name);
+      }
+      return fmt::format(
+          "inline Tensor<bool> operator{}(detail::Condition x, detail::Condition y) {{\n  return "
+          "{}(x.value, y.value, x.loc);\n}}\n",
+          logical.token, op_.name);
+    }
+    return {};
   }
 
   bool has_options() const { return std::ranges::any_of(params_, is_option); }
@@ -284,6 +374,7 @@ class Function {
       case ResultCount::three:
         return same_dtype_results() ? fmt::format("Tensors<{}>", result_tag()) : "Values";
     }
+    if (is_typed_as_x(op_.code)) return fmt::format("Tensor<{}>", result_tag());
     return op_.result_dtype == ResultDType::inferred ? "Value"
                                                      : fmt::format("Tensor<{}>", result_tag());
   }
@@ -291,6 +382,7 @@ class Function {
     return op_.result_dtype != ResultDType::inferred && op_.result_dtype != ResultDType::parameter;
   }
   std::string result_tag() const {
+    if (is_typed_as_x(op_.code)) return type_of(params_.front());
     switch (op_.result_dtype) {
       case ResultDType::boolean:
         return "bool";
@@ -304,12 +396,14 @@ class Function {
   }
 
   static std::string positional(const Param& param, const std::string& type,
-                                std::string_view list_type) {
+                                const Variant& variant) {
     const std::string name = cpp_name(param.name);
+    if (param.name == variant.number_param) return fmt::format("double {}", name);
     switch (param.form) {
       case Form::operand:
-        return param.kind == ParamKind::variadic ? fmt::format(fmt::runtime(list_type), type, name)
-                                                 : fmt::format("Tensor<{}> {}", type, name);
+        return param.kind == ParamKind::variadic
+                   ? fmt::format(fmt::runtime(variant.list_type), type, name)
+                   : fmt::format("Tensor<{}> {}", type, name);
       case Form::extents:
         return fmt::format("const Extents& {}", name);
       case Form::integers:
@@ -329,9 +423,7 @@ class Function {
     return {};
   }
 
-  /// `list_type` is how a variadic argument is taken: the type of a braced list can be deduced only
-  /// from std::initializer_list, so such ops come twice.
-  std::string signature(std::string_view list_type) const {
+  std::string signature(const Variant& variant) const {
     std::string out;
     if (!types_.empty()) {
       std::vector<std::string> parameters;
@@ -346,7 +438,7 @@ class Function {
     std::vector<std::string> args;
     if (takes_kernel()) args.emplace_back("Kernel& kernel");
     for (const Param& param : params_) {
-      if (is_positional(param)) args.push_back(positional(param, type_of(param), list_type));
+      if (is_positional(param)) args.push_back(positional(param, type_of(param), variant));
     }
     if (has_options()) {
       const std::vector<std::string> types = option_types();
@@ -368,7 +460,7 @@ class Function {
     });
   }
 
-  std::string body() const {
+  std::string body(const Variant& variant) const {
     std::string out = fmt::format("  OpBuilder op(OpCode::{}, {}loc);\n", cpp_name(op_.name),
                                   takes_kernel() ? "kernel, " : "");
     for (const Param& param : params_) {
@@ -384,6 +476,16 @@ class Function {
       std::string line;
       switch (param.form) {
         case Form::operand:
+          if (param.name == variant.number_param) {
+            line = fmt::format("op.number(\"{}\", dtype_of<{}>, {});", param.name, type_of(param),
+                               value);
+            break;
+          }
+          if (param.kind == ParamKind::variadic && variant.list_is_results) {
+            line = fmt::format("for (const Tensor<{}> value : {}) op.element(\"{}\", value);",
+                               type_of(param), value, param.name);
+            break;
+          }
           line = param.kind == ParamKind::variadic
                      ? fmt::format("op.operands<{}>(\"{}\", std::span({}.begin(), {}.end()));",
                                    type_of(param), param.name, value, value)
@@ -421,6 +523,9 @@ class Function {
         case Form::dtype:
           line = fmt::format("op.dtype(\"{}\", dtype_of<To>);", param.name);
           break;
+      }
+      if (!param.needs.empty()) {
+        line = fmt::format("if (options.{}) {}", cpp_name(param.needs), line);
       }
       out += fmt::format("  {}\n", line);
     }

@@ -241,6 +241,11 @@ constexpr Param any_case(Param param) {
   param.any_case = true;
   return param;
 }
+/// Is not written when the boolean argument `condition` is false.
+constexpr Param only_with(std::string_view condition, Param param) {
+  param.needs = condition;
+  return param;
+}
 /// A text that names the dtype of the result.
 constexpr Param result_dtype(Param param) {
   param.form = Form::dtype;

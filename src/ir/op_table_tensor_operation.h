@@ -136,7 +136,7 @@ inline constexpr Param kTopkIos17[] = {
     boolean("ascending", false),
     boolean("sort", true),
     boolean("return_indices", true),
-    text("output_indices_dtype", "int32 uint16", "int32"),
+    only_with("return_indices", text("output_indices_dtype", "int32 uint16", "int32")),
 };
 inline constexpr Signature kTopk[] = {
     {Opset::ios15, kTopkIos15},

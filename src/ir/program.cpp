@@ -26,11 +26,16 @@ Program::~Program() {
   }
 }
 
-std::string_view Program::name() const { return data_->name; }
-Opset Program::opset() const { return data_->opset; }
-std::size_t Program::op_count() const { return data_->canonical.order.size(); }
+std::string_view Program::name() const {
+  return data_ == nullptr ? std::string_view() : std::string_view(data_->name);
+}
+Opset Program::opset() const { return data_ == nullptr ? Opset::ios18 : data_->opset; }
+std::size_t Program::op_count() const {
+  return data_ == nullptr ? 0 : data_->canonical.order.size();
+}
 
 std::vector<PortInfo> Program::inputs() const {
+  if (data_ == nullptr) return {};
   const Graph& graph = *data_->graph;
   std::vector<PortInfo> out;
   out.reserve(graph.inputs.size());
@@ -41,6 +46,7 @@ std::vector<PortInfo> Program::inputs() const {
 }
 
 std::vector<PortInfo> Program::outputs() const {
+  if (data_ == nullptr) return {};
   const Graph& graph = *data_->graph;
   std::vector<PortInfo> out;
   out.reserve(graph.outputs.size());
@@ -51,6 +57,7 @@ std::vector<PortInfo> Program::outputs() const {
 }
 
 std::vector<WeightInfo> Program::weights() const {
+  if (data_ == nullptr) return {};
   const Graph& graph = *data_->graph;
   std::vector<WeightInfo> out;
   out.reserve(data_->canonical.weights.size());
@@ -65,6 +72,7 @@ std::vector<WeightInfo> Program::weights() const {
 }
 
 Loc Program::location_of(std::string_view name) const {
+  if (data_ == nullptr) return {};
   const Canonical& canonical = data_->canonical;
   for (ValueId value = 0; value < canonical.names.size(); ++value) {
     if (canonical.names[value] == name && !name.empty()) return data_->graph->loc_of(value);

@@ -1,6 +1,7 @@
 #include "milgen/stories.h"
 
 #include <cmath>
+#include <cstdio>
 #include <string>
 #include <string_view>
 
@@ -33,7 +34,9 @@ bool legal(Kernel& k, const StoriesConfig& c) {
     return refuse("heads is " + number(c.heads) + ", which does not divide dim, " + number(c.dim));
   }
   if (!std::isfinite(c.eps) || c.eps <= 0) {
-    return refuse("eps is " + std::to_string(c.eps) + " but has to be above 0");
+    char eps[32];
+    std::snprintf(eps, sizeof eps, "%g", c.eps);
+    return refuse("eps is " + std::string(eps) + " but has to be above 0");
   }
   return true;
 }

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "ir/canonical.h"
+#include "mil/weight_path.h"
 #include "milgen/weights.h"
 #include "support/files.h"
 #include "support/half.h"
@@ -160,6 +161,34 @@ bool write_weight_file(std::span<const Program> programs, const PlannedFile& fil
   return writer.commit(diagnostics);
 }
 
+/// Whether each program's text has a file of its own, in the folder itself.
+bool check_program_names(std::span<const Program> programs, Diagnostics& diagnostics) {
+  const std::size_t errors_before = diagnostics.errors();
+  std::unordered_map<std::string, std::size_t> seen;
+  for (std::size_t p = 0; p < programs.size(); ++p) {
+    const std::string_view name = programs[p].name();
+    if (name.empty() || name == "." || name == ".." ||
+        name.find_first_of(std::string_view("/\0", 2)) != std::string_view::npos) {
+      diagnostics.error(
+          rule<"program.name">.id(),
+          fmt::format("program {} of {} is called '{}', which cannot be the name of a file", p + 1,
+                      programs.size(), name));
+      continue;
+    }
+    const auto [at, is_new] = seen.try_emplace(folded(name), p);
+    if (is_new) continue;
+    const std::string_view first = programs[at->second].name();
+    diagnostics.error(
+        rule<"program.duplicate">.id(),
+        name == first
+            ? fmt::format("programs {} and {} of {} are both called '{}'", at->second + 1, p + 1,
+                          programs.size(), name)
+            : fmt::format("programs '{}' and '{}' have texts whose names differ only in case",
+                          first, name));
+  }
+  return diagnostics.errors() == errors_before;
+}
+
 bool write_text_file(const std::string& path, std::string_view text, Diagnostics& diagnostics) {
   AtomicFile file;
   return file.open(path, diagnostics) && file.write(text, diagnostics) && file.commit(diagnostics);
@@ -189,23 +218,31 @@ bool read_weight(const Program& program, std::size_t index, WeightSource& source
 
 bool check_source(std::span<const Program> programs, const WeightSource& source,
                   Diagnostics& diagnostics) {
+  if (!check_programs(programs, diagnostics)) return false;
   std::vector<std::vector<WeightInfo>> weights;  // requests view the names in here
   std::vector<WeightRequest> requests;
   std::set<std::string_view> seen;
+  std::vector<std::string_view> own;
   weights.reserve(programs.size());
   for (const Program& program : programs) {
     weights.push_back(program.weights());
     for (const WeightInfo& weight : weights.back()) {
-      if (weight.own_values || !seen.insert(weight.name).second) continue;
-      requests.push_back({weight.name, weight.dtype, weight.shape, weight.fill});
+      if (weight.own_values) {
+        own.push_back(weight.name);
+      } else if (seen.insert(weight.name).second) {
+        requests.push_back({weight.name, weight.dtype, weight.shape, weight.fill});
+      }
     }
   }
-  return check_weights_of(source, requests, diagnostics);
+  return check_weights_of(source, requests, diagnostics, own);
 }
 
 bool emit(std::span<const Program> programs, const std::string& folder, WeightSource& source,
           const EmitOptions& options, Diagnostics& diagnostics, std::vector<EmittedFile>* written,
           Progress progress, void* context) {
+  if (!check_programs(programs, diagnostics) || !check_program_names(programs, diagnostics)) {
+    return false;
+  }
   if (options.write_weights && !check_source(programs, source, diagnostics)) return false;
 
   std::vector<std::string> digests;

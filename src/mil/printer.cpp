@@ -170,7 +170,15 @@ class Printer {
       put("dict<string, string>({");
     }
     bool first = true;
-    for (const auto& [key, value] : options_.build_info) {
+    // Every dictionary that Apple prints has its keys in order.
+    const BuildInfo* info = &options_.build_info;
+    BuildInfo sorted;
+    if (!std::ranges::is_sorted(*info)) {
+      sorted = *info;
+      std::ranges::sort(sorted);
+      info = &sorted;
+    }
+    for (const auto& [key, value] : *info) {
       if (!first) comma();
       first = false;
       put('{');
@@ -243,13 +251,18 @@ class Printer {
     put('"');
   }
   void escaped(std::string_view text) {
-    // A piece without a quote or a backslash is copied whole.
+    // A piece without a quote, a backslash or a line break is copied whole. Line breaks inside of
+    // buildInfo are refused by the engine's compiler (mil_text_format, section 5).
     std::size_t start = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
-      if (text[i] != '"' && text[i] != '\\') continue;
+      if (text[i] != '"' && text[i] != '\\' && text[i] != '\n') continue;
       put(text.substr(start, i - start));
       put('\\');
       start = i;
+      if (text[i] == '\n') {
+        put('n');
+        start = i + 1;
+      }
     }
     put(text.substr(start));
   }
@@ -484,6 +497,7 @@ class Printer {
 
 std::string print(const Program& program, const WeightLayout* layout, std::size_t index,
                   const PrintOptions& options) {
+  if (!program) return {};
   if (options.style == TextStyle::compact) {
     return Printer<TextStyle::compact>(program, layout, index, options).print();
   }

@@ -1,10 +1,15 @@
-// How a weight's file is called: one place for the layout, which plans it, and for the printer,
-// which names it without a plan when each weight has a file of its own.
+// How the files of a model folder are called: one place for the layout, which plans those of the
+// weights, and for the printer, which names them without a plan when each weight has its own.
 #pragma once
 
 #include <array>
 #include <cstddef>
+#include <span>
+#include <string>
 #include <string_view>
+
+#include "milgen/diagnostic.h"
+#include "milgen/program.h"
 
 namespace milgen {
 
@@ -19,5 +24,25 @@ inline std::array<std::string_view, 3> weight_stem(std::string_view program,
   if (!derived_name) return {weight, {}, {}};
   return {program, "_", weight};
 }
+
+inline std::string joined_stem(std::string_view program, std::string_view weight,
+                               bool derived_name) {
+  std::string out;
+  for (const std::string_view piece : weight_stem(program, weight, derived_name)) out += piece;
+  return out;
+}
+
+/// The same for names that are one file where case is not told apart, as macOS has it by default.
+/// ASCII alone: names of MIL have no other letters.
+inline std::string folded(std::string_view name) {
+  std::string out(name);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+/// Reports each program that is none (`program.none`): all else looks into them.
+bool check_programs(std::span<const Program> programs, Diagnostics& diagnostics);
 
 }  // namespace milgen

@@ -246,11 +246,12 @@ bool make_folders(const std::string& path, Diagnostics& diagnostics) {
   if (!part.empty() && std::filesystem::exists(part, none) &&
       !std::filesystem::is_directory(part, none)) {
     return fail(diagnostics, rule<"file.folder">, path,
-                fmt::format("the folder cannot be made: '{}' is no folder", part.string()));
+                part == std::filesystem::path(path)
+                    ? "the folder cannot be made: a file has its name"
+                    : fmt::format("the folder cannot be made: '{}' is no folder", part.string()));
   }
-  return fail(
-      diagnostics, rule<"file.folder">, path,
-      fmt::format("the folder cannot be made: {}", code ? code.message() : "a file has its name"));
+  return fail(diagnostics, rule<"file.folder">, path,
+              fmt::format("the folder cannot be made: {}", code.message()));
 }
 
 namespace {

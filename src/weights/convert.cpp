@@ -488,10 +488,11 @@ bool fit_tensor(const SourceTensor& given, const WeightRequest& request, bool tr
       (dtype_bits(tensor.dtype) < 8 && (transposed || tensor.column_major))) {
     diagnostics.error(
         rule<"weight.convert">.id(),
-        fmt::format("weight '{}' is {} but in {} it is {}, which is not {} to {}",
-                    printable(request.name), spelled(request), where, spelled(tensor),
-                    converts(tensor.dtype, request.dtype) ? "transposed" : "converted",
-                    dtype_name(request.dtype)));
+        fmt::format("weight '{}' is {} but in {} it is {}, {}", printable(request.name),
+                    spelled(request), where, spelled(tensor),
+                    converts(tensor.dtype, request.dtype)
+                        ? "packed and not to be transposed"
+                        : fmt::format("which is not converted to {}", dtype_name(request.dtype))));
     return false;
   }
   Shape result = without_ones(tensor.shape);

@@ -77,8 +77,13 @@ class TensorSource : public WeightSource {
     MappedFile hold;
     const std::size_t index = find(request.name);
     if (index == kNone) return report_missing(request.name, where(), names_, diagnostics);
-    return tensor_at(index, tensor, hold, diagnostics) &&
-           detail::fit_tensor(tensor, request, transposed, where_is(index), fitted, diagnostics);
+    Diagnostics said;
+    if (tensor_at(index, tensor, hold, said) &&
+        detail::fit_tensor(tensor, request, transposed, where_is(index), fitted, said)) {
+      return true;  // warnings come when it is read
+    }
+    diagnostics.append(said);
+    return false;
   }
 
   bool read(const WeightRequest& request, WeightSink& sink, Diagnostics& diagnostics) override {
@@ -91,7 +96,9 @@ class TensorSource : public WeightSource {
 
  protected:
   TensorSource(std::string where, const WeightSourceOptions& options)
-      : where_(std::move(where)), options_(options) {}
+      : options_(options), where_(std::move(where)) {}
+
+  WeightSourceOptions options_;
 
   /// `index` counts the names that were given to set_names(). `hold` keeps what is mapped for this
   /// one tensor.
@@ -104,10 +111,13 @@ class TensorSource : public WeightSource {
     bool unique = true;
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!index_.emplace(names[i], i).second) {
-        diagnostics.error(rule<"weight.duplicate">.id(),
-                          fmt::format("weight '{}' is there twice, as {} and as {}",
-                                      printable(names[i]), where_is(index_[names[i]]), where_is(i)),
-                          Place(where_));
+        const std::string first = where_is(index_[names[i]]);
+        const std::string second = where_is(i);
+        diagnostics.error(
+            rule<"weight.duplicate">.id(),
+            fmt::format("weight '{}' is there twice{}", printable(names[i]),
+                        first == second ? "" : fmt::format(", as {} and as {}", first, second)),
+            Place(where_));
         unique = false;
       }
     }
@@ -136,7 +146,6 @@ class TensorSource : public WeightSource {
   }
 
   std::string where_;
-  WeightSourceOptions options_;
   std::vector<std::string> names_;
   std::unordered_map<std::string, std::size_t> index_;
 };
@@ -207,7 +216,7 @@ class FilesSource final : public TensorSource {
     }
     if (paths_.empty()) {
       diagnostics.error(rule<"weight.none">.id(),
-                        "the folder has no NAME.bin, NAME.raw or NAME.npy, and has none in a "
+                        "the folder has no NAME.bin, NAME.raw or NAME.npy, and none in its "
                         "folder 'weights'",
                         Place(folder.string()));
       return false;
@@ -271,9 +280,16 @@ class FilesSource final : public TensorSource {
     return !detail::begins_as_weight_file(tensor.bytes) || only_record(path, tensor, diagnostics);
   }
 
-  static bool only_record(const std::string& path, SourceTensor& tensor, Diagnostics& diagnostics) {
+  bool only_record(const std::string& path, SourceTensor& tensor, Diagnostics& diagnostics) const {
     WeightFileReader reader;
-    if (!reader.open(tensor.bytes, path, diagnostics)) return false;
+    Diagnostics faults;
+    bool good = reader.open(tensor.bytes, path, faults);
+    for (Diagnostic fault : faults.all()) {
+      if (options_.strict) fault.severity = Severity::error;
+      good = good && fault.severity != Severity::error;
+      diagnostics.add(std::move(fault));
+    }
+    if (!good) return false;
     if (reader.records().size() != 1) {
       diagnostics.error(rule<"weight.records">.id(),
                         fmt::format("the weight file has {} records, which have no names; a file "
@@ -571,11 +587,11 @@ std::unique_ptr<WeightSource> mapped_weights(std::unique_ptr<WeightSource> sourc
 }
 
 bool check_weights_of(const WeightSource& source, std::span<const WeightRequest> requests,
-                      Diagnostics& diagnostics) {
+                      Diagnostics& diagnostics, std::span<const std::string_view> ignored) {
   const std::size_t errors_before = diagnostics.errors();
   const std::vector<std::string> names = source.names();
-  std::vector<std::string_view> wanted;
-  wanted.reserve(requests.size());
+  std::vector<std::string_view> wanted(ignored.begin(), ignored.end());
+  wanted.reserve(wanted.size() + requests.size());
   for (const WeightRequest& request : requests) wanted.push_back(request.name);
   std::sort(wanted.begin(), wanted.end());
   std::vector<std::string> unwanted;

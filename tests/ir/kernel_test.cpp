@@ -138,8 +138,9 @@ TEST_CASE("names: characters, reserved words, duplicates, second names") {
     k.input<fp16>("x", {1});
     k.weight<fp16>("x", {4});
     CHECK(only_report(k) ==
-          "name.duplicate: name 'x' is that of input 'x' already, and tensor<fp16, [4]> here is "
-          "another");
+          "name.duplicate: name 'x' is that of input 'x' already and cannot be that of "
+          "tensor<fp16, [4]> "
+          "filled by uniform as well");
     CHECK(k.diagnostics().all().front().notes.size() == 1);
   }
   SUBCASE("two inputs of one name") {
@@ -192,7 +193,9 @@ TEST_CASE("equal constants are one, different ones of a name are refused") {
   auto c = k.scalar<fp16>("eps", 1e-6);
   CHECK(c.poisoned());
   CHECK(only_report(k) ==
-        "name.duplicate: name 'eps' is that of constant 'eps' already, and fp16 here is another");
+        "name.duplicate: name 'eps' is that of constant 'eps', fp16 1.0013580322265625e-05, "
+        "already and "
+        "cannot be that of fp16 1.0132789611816406e-06 as well");
 }
 
 TEST_CASE("shapes of inputs and weights") {
@@ -347,6 +350,7 @@ TEST_CASE("results past an op's last are poison, not a crash") {
   const Tensors<fp16> parts = split(x, 0, {.num_splits = 2});
   CHECK(parts.size() == 2);
   CHECK(parts[2].poisoned());
+  k.output("lost", relu(parts[2]));
   const Tensors<fp16> refused = split(x, 0, {.num_splits = 3});
   CHECK(relu(refused[0]).poisoned());
   CHECK(k.diagnostics().errors() == 1);
@@ -372,4 +376,205 @@ TEST_CASE("arguments may be given in any order") {
   const Program program = k.finish();
   REQUIRE(program);
   CHECK(print_mil(program).find("softmax(axis = axis_0, x = x)") != std::string::npos);
+}
+
+TEST_CASE("an output that is lost without any error is an error itself") {
+  const char* kMessage =
+      "output.lost: output 'y' has no value: what it is computed from is a default Tensor, a "
+      "result "
+      "past an op's last, or a value of another kernel";
+  SUBCASE("a default tensor") {
+    Kernel k("k");
+    k.output("y", Tensor<fp16>{});
+    CHECK_FALSE(k.finish());
+    CHECK(only_report(k) == kMessage);
+  }
+  SUBCASE("a result past an op's last") {
+    Kernel k("k");
+    auto x = k.input<fp16>("x", {4, 4});
+    k.output("y", relu(split(x, 0, {.num_splits = 2})[2]));
+    CHECK_FALSE(k.finish());
+    CHECK(only_report(k) == kMessage);
+  }
+  SUBCASE("an optional operand that was computed from nothing is not the same as none") {
+    Kernel k("k");
+    auto x = k.input<fp16>("x", {1, 4, 1, 4});
+    auto w = k.weight<fp16>("w", {4, 4, 1, 1});
+    k.output("y", conv(x, w, {.bias = relu(Tensor<fp16>{})}));
+    CHECK_FALSE(k.finish());
+    CHECK(only_report(k) == kMessage);
+  }
+}
+
+TEST_CASE("names that would leave MIL or the folder") {
+  SUBCASE("a kernel's") {
+    for (const char* name : {"../out", "a/b", "", "k.x"}) {
+      Kernel k(name);
+      k.output("y", relu(k.input<fp16>("x", {1})));
+      CHECK_FALSE(k.finish());
+      REQUIRE(k.diagnostics().errors() == 1);
+      CHECK(k.diagnostics().all()[0].message.starts_with("kernel name '"));
+    }
+  }
+  SUBCASE("a scope's") {
+    Kernel k("k");
+    auto scope = k.scope("layers.0");
+    CHECK(k.weight<fp16>("w", {4}).poisoned());
+    CHECK(
+        only_report(k) ==
+        "name.characters: name 'layers.0_w' is not [A-Za-z_][A-Za-z0-9_@]*; 'layers_0_w' would be");
+  }
+  SUBCASE("words of the grammar") {
+    Kernel k("k");
+    k.output("nan", relu(k.input<fp16>("tensor_buffer", {1})));
+    const Program program = k.finish();
+    REQUIRE(program);
+    CHECK(program.inputs().front().name == "tensor_buffer_workaround");
+    CHECK(program.outputs().front().name == "nan_workaround");
+  }
+}
+
+TEST_CASE("integers have to fit the dtype in which they are written") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {4, 4});
+  auto n = k.input<int32>("xn", {4});
+  CHECK(slice_by_size(x, {0, 0}, {INT64_MAX, 4}).poisoned());
+  CHECK(
+      reports(k).back() ==
+      "arg.range: slice_by_size: size holds 9223372036854775807, outside int32's range -2147483648 "
+      "to 2147483647");
+  CHECK((n * 5e9).poisoned());
+  CHECK(reports(k).back() ==
+        "arg.range: mul: y holds 5000000000, outside int32's range -2147483648 to 2147483647");
+}
+
+TEST_CASE("dims that an op takes are not of the elements' dtype") {
+  Kernel k("k");
+  auto x = k.input<int8>("x", {1000});
+  k.output("y", reshape(x, {1000, 1}));
+  const Program program = k.finish();
+  REQUIRE(program);
+  CHECK(print_mil(program).find("tensor<int32, [2]>([1000, 1])") != std::string::npos);
+}
+
+TEST_CASE("numbers that a half cannot hold are warned of") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {4});
+  k.output("y", x * 1e6 + 1e-9);
+  k.output("z", log(x));
+  const Program program = k.finish();
+  REQUIRE(program);
+  CHECK(reports(k) ==
+        std::vector<std::string>{"constant.overflow: mul: y = 1000000 becomes inf in fp16",
+                                 "constant.underflow: add: y = 1e-09 becomes 0 in fp16"});
+  // 1e-45 would be 0 as a half, and the op lets epsilon differ from x.
+  CHECK(print_mil(program).find("fp32 epsilon_0 = const()[name = string(\"epsilon_0\"), val = "
+                                "fp32(0x1p-149)]") != std::string::npos);
+}
+
+TEST_CASE("an older opset gets the arguments that it has") {
+  Kernel k("k", Opset::ios15);
+  auto x = k.input<fp16>("x", {4, 4});
+  auto i = k.constant<int32>("i", {2}, {0, 1});
+  k.output("y", gather(x, i, {.axis = 0}));
+  CHECK(gather(x, i, {.batch_dims = 1}).poisoned());
+  CHECK(only_report(k) == "arg.opset: gather: batch_dims is given, which ios15 does not have");
+  Kernel fine("fine", Opset::ios15);
+  fine.output("y", gather(fine.input<fp16>("x", {4, 4}), fine.constant<int32>("i", {1}, {0})));
+  const Program program = fine.finish();
+  REQUIRE(program);
+  CHECK(print_mil(program).find("gather(axis = axis_0, indices = i, x = x)") != std::string::npos);
+}
+
+TEST_CASE("topk without indices does not say what they are") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {4, 4});
+  k.output("y", Tensor<fp16>::from(topk(x, {.k = 2, .return_indices = false})[0]));
+  const Program program = k.finish();
+  INFO(render(k.diagnostics()));
+  REQUIRE(program);
+  CHECK(print_mil(program).find("output_indices_dtype") == std::string::npos);
+}
+
+TEST_CASE("a name that is given up is free again, and an output's text has the last one") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {4});
+  auto y = relu(x).named("a").named("b");
+  k.output("y", y);
+  auto z = tanh(x).named("a");
+  k.output("z", z);
+  CHECK_FALSE(z.poisoned());
+  y.named("w");
+  const Program program = k.finish();
+  REQUIRE(program);
+  CHECK(program.outputs()[0].name == "w");
+  CHECK(print_mil(program).find("} -> (w, z);") != std::string::npos);
+}
+
+TEST_CASE("a linear layer of integers has a bias that is written to a file") {
+  Kernel k("k");
+  auto x = k.input<int32>("x", {2, 3});
+  k.output("y", linear(x, k.weight<int32>("w", {4, 3})));
+  const Program program = k.finish();
+  INFO(render(k.diagnostics()));
+  REQUIRE(program);
+  CHECK(print_mil(program).find("weights/k_bias_0.bin") != std::string::npos);
+}
+
+TEST_CASE("crop_resize writes no list of boxes that is not known or has no end") {
+  const auto report = [](std::int64_t boxes) {
+    Kernel k("k");
+    OpBuilder op(OpCode::crop_resize, here());
+    op.operand("x", k.input<fp16>("x", {1, 3, 8, 8}));
+    op.operand("boxes", k.input<fp16>("y", {boxes, 4}));
+    CHECK(op.result().poisoned());
+    return reports(k).front();
+  };
+  CHECK(report(kUnknownDim) ==
+        "arg.missing: crop_resize: box_indices is left out, but the number of boxes is not known");
+  CHECK(report(std::int64_t{1} << 40) ==
+        "arg.missing: crop_resize: box_indices is left out, but it is written for 65536 boxes at "
+        "most "
+        "and there are 1099511627776");
+}
+
+TEST_CASE("an argument that is no tuple is given once") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {4});
+  OpBuilder op(OpCode::relu, here());
+  op.operand("x", x);
+  op.operand("x", x);
+  CHECK(op.result().poisoned());
+  CHECK(only_report(k) == "arg.twice: relu: x is given 2 times");
+}
+
+TEST_CASE("a program that is none is empty, not a crash") {
+  const Program none;
+  CHECK(print_mil(none).empty());
+  CHECK(none.weights().empty());
+  CHECK(none.inputs().empty());
+  CHECK(none.op_count() == 0);
+  CHECK(none.location_of("x").file == nullptr);
+}
+
+TEST_CASE("the rank of a result has to be known") {
+  Kernel k("k");
+  auto x = k.input<fp16>("x", {4, 4});
+  auto shape = k.input<int32>("xs", {kUnknownDim});
+  CHECK(reshape(x, shape).poisoned());
+  CHECK(
+      only_report(k) ==
+      "tensor.unknown_rank: reshape: the rank of the result is not known, and MIL text has no word "
+      "for that");
+}
+
+TEST_CASE("what no output needs does not shift a derived name") {
+  const auto text = [](bool dead) {
+    Kernel k("k");
+    auto x = k.input<fp16>("x", {4});
+    if (dead) relu(x).named("mul_0");
+    k.output("y", relu(x * 2));
+    return print_mil(k.finish());
+  };
+  CHECK(text(true) == text(false));
 }

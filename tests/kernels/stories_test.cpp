@@ -352,7 +352,7 @@ TEST_CASE("a configuration that breaks a rule is told which") {
       {{.dim = -768}, "dim is -768 but has to be 1 to 1048576"},
       {{.hidden = 0}, "hidden is 0 but has to be 1 to 1048576"},
       {{.seq = std::int64_t{1} << 40}, "seq is 1099511627776 but has to be 1 to 1048576"},
-      {{.eps = 0}, "eps is 0.000000 but has to be above 0"},
+      {{.eps = 0}, "eps is 0 but has to be above 0"},
       {{.eps = std::nan("")}, "eps is nan but has to be above 0"},
   };
   for (const Case& c : cases) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ir/canonical.h"
 #include "milgen/milgen.h"
 #include "milgen/weights.h"
 #include "support/file_faults.h"
@@ -257,4 +258,33 @@ TEST_CASE("progress counts the bytes of all weights") {
       &seen));
   CHECK(seen.last == 6 + 30 + 10);
   CHECK(seen.total == seen.last);
+}
+
+TEST_CASE("programs that cannot stand in one folder are refused before anything is written") {
+  const TemporaryFolder folder;
+  const auto faults = [&](const std::vector<Program>& programs) {
+    Diagnostics found;
+    CHECK_FALSE(emit_seeded(programs, folder, {}, found));
+    CHECK(fs::is_empty(folder.path()));
+    return messages(found);
+  };
+  using Faults = std::vector<std::string>;
+
+  CHECK(faults({two_weights("k"), two_weights("j"), two_weights("k")}) ==
+        Faults{"program.duplicate: programs 1 and 3 of 3 are both called 'k'"});
+  CHECK(faults({two_weights("kernel"), two_weights("Kernel")}) ==
+        Faults{"program.duplicate: programs 'kernel' and 'Kernel' have texts whose names differ "
+               "only in case"});
+  CHECK(faults({Program(), two_weights()}) ==
+        Faults{"program.none: program 1 of 2 is none: its kernel has errors or it was never "
+               "built"});
+
+  // No kernel is called so; a program from elsewhere may be.
+  const Program sound = two_weights();
+  for (const char* name : {"", ".", "..", "a/b", "/a", "../a"}) {
+    CAPTURE(name);
+    const Program program(new ProgramData(name, sound.opset(), sound.data().graph));
+    CHECK(faults({program}) == Faults{"program.name: program 1 of 1 is called '" +
+                                      std::string(name) + "', which cannot be the name of a file"});
+  }
 }

@@ -39,9 +39,9 @@ TEST_CASE("Apple's layout") {
 TEST_CASE("compact style, decimals, a buildInfo of one's own") {
   CHECK(print_mil(small_program(), {.style = TextStyle::compact,
                                     .floats = FloatStyle::decimal,
-                                    .build_info = {{"made \"by\"", "milgen"}}}) ==
+                                    .build_info = {{"made \"by\"", "mil\ngen"}, {"a", "b"}}}) ==
         R"(program(1.3)
-[buildInfo=dict<string,string>({{"made \"by\"","milgen"}})]
+[buildInfo=dict<string,string>({{"a","b"},{"made \"by\"","mil\ngen"}})]
 {
 func main<ios18>(tensor<fp16,[1,4,1,8]> x){
 fp16 inv_dim=const()[name=string("inv_dim"),val=fp16(0.001302)];

@@ -197,8 +197,8 @@ TEST_CASE("folders are made with those above them") {
   folder.write("f", "");
   CHECK(diagnostics.empty());
   CHECK_FALSE(make_folders(folder.file("f/x"), diagnostics));
-  CHECK(text_of(diagnostics) ==
-        folder.file("f/x") + ": error: the folder cannot be made: Not a directory [file.folder]\n");
+  CHECK(text_of(diagnostics) == folder.file("f/x") + ": error: the folder cannot be made: '" +
+                                    folder.file("f") + "' is no folder [file.folder]\n");
   diagnostics.clear();
   CHECK_FALSE(make_folders(folder.file("f"), diagnostics));
   CHECK(diagnostics.all()[0].id == "file.folder");

@@ -580,7 +580,7 @@ TEST_CASE("fp32 from memory to the bytes of a fp16 weight file") {
     Diagnostics diagnostics;
     REQUIRE(half_weight_file("wq", values, 2, 3, transposed, file, diagnostics));
     CHECK(text_of(diagnostics) ==
-          std::string("warning: weight 'wq': 1 of 6 values are finite in the source and infinite "
+          std::string("warning: weight 'wq': 1 of 6 values is finite in the source and infinite "
                       "in fp16, the first at ") +
               (transposed ? "[2, 1]" : "[1, 2]") + " [weight.overflow]\n");
     const WeightPayload payload[] = {

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,7 @@
 
 #include "milgen/weights.h"
 #include "support/half.h"
+#include "support/printable.h"
 #include "support/temporary_folder.h"
 
 namespace milgen {
@@ -92,14 +94,14 @@ TEST_CASE("fp32 in memory becomes fp16, and dims of 1 come and go") {
           std::vector<std::uint16_t>{half(1.5), half(-2), 0x2E66, 0x7BFF, half(3), half(4)});
   }
   CHECK(ask(*source, "w", DType::fp16, Shape{3, 2}).said ==
-        "error: weight 'w' is tensor<fp16, [3, 2]> but in 'memory' it is tensor<fp32, [2, 3]> "
+        "error: weight 'w' is tensor<fp16, [3, 2]> but in memory it is tensor<fp32, [2, 3]> "
         "[weight.shape]\n");
   CHECK(ask(*source, "w", DType::fp16, Shape{6}).said.find("[weight.shape]") != std::string::npos);
   CHECK(ask(*source, "w", DType::int8, Shape{2, 3}).said ==
-        "error: weight 'w' is tensor<int8, [2, 3]> but in 'memory' it is tensor<fp32, [2, 3]>, "
+        "error: weight 'w' is tensor<int8, [2, 3]> but in memory it is tensor<fp32, [2, 3]>, "
         "which is not converted to int8 [weight.convert]\n");
   CHECK(ask(*source, "v", DType::fp16, Shape{2, 3}).said ==
-        "error: weight 'v' is not in 'memory'; did you mean 'w'? [weight.missing]\n");
+        "error: weight 'v' is not in memory; did you mean 'w'? [weight.missing]\n");
 }
 
 TEST_CASE("floats go from every dtype to every other, rounded once") {
@@ -147,7 +149,7 @@ TEST_CASE("what overflows or is no number is counted and placed, and refused whe
       ": weight 'w': 2 of 6 values are finite in the source and infinite in fp16, the first at "
       "[0, 1] [weight.overflow]\n";
   const std::string nan =
-      ": weight 'w': 1 of 6 values are not a number, the first at [1, 1] [weight.nan]\n";
+      ": weight 'w': 1 of 6 values is not a number, the first at [1, 1] [weight.nan]\n";
   const std::vector<MemoryWeight> weights = {{"w", DType::fp32, Shape{2, 3}, bytes_of(values)}};
   const auto lenient = memory(weights);
   const Answer answer = ask(*lenient, "w", DType::fp16, Shape{2, 3});
@@ -171,16 +173,16 @@ TEST_CASE("what overflows or is no number is counted and placed, and refused whe
                               {"h", DType::fp16, Shape{2}, bytes_of(halves)},
                               {"b", DType::bf16, Shape{3}, bytes_of(brains)}});
   CHECK(ask(*others, "d", DType::bf16, Shape{2}).said ==
-        "warning: weight 'd': 1 of 2 values are finite in the source and infinite in bf16, the "
+        "warning: weight 'd': 1 of 2 values is finite in the source and infinite in bf16, the "
         "first at [0] [weight.overflow]\n"
-        "warning: weight 'd': 1 of 2 values are not a number, the first at [1] [weight.nan]\n");
+        "warning: weight 'd': 1 of 2 values is not a number, the first at [1] [weight.nan]\n");
   CHECK(ask(*others, "d", DType::fp64, Shape{2}).said.find("[weight.nan]") != std::string::npos);
   CHECK(ask(*others, "h", DType::fp16, Shape{2}).said.find("the first at [1]") !=
         std::string::npos);
   CHECK(ask(*others, "b", DType::fp16, Shape{3}).said ==
-        "warning: weight 'b': 1 of 3 values are finite in the source and infinite in fp16, the "
+        "warning: weight 'b': 1 of 3 values is finite in the source and infinite in fp16, the "
         "first at [2] [weight.overflow]\n"
-        "warning: weight 'b': 1 of 3 values are not a number, the first at [1] [weight.nan]\n");
+        "warning: weight 'b': 1 of 3 values is not a number, the first at [1] [weight.nan]\n");
 }
 
 TEST_CASE("integers keep their values or are refused with the value and its place") {
@@ -214,8 +216,8 @@ TEST_CASE("packed elements are copied as they are, and not transposed") {
   const auto source = memory({{"q", DType::uint4, Shape{2, 3}, bytes_of(packed)}});
   CHECK(ask(*source, "q", DType::uint4, Shape{2, 3}).as<std::uint8_t>() == packed);
   CHECK(ask(*source, "q", DType::uint4, Shape{3, 2}, true).said ==
-        "error: weight 'q' is tensor<uint4, [3, 2]> but in 'memory' it is tensor<uint4, [2, 3]>, "
-        "which is not transposed to uint4 [weight.convert]\n");
+        "error: weight 'q' is tensor<uint4, [3, 2]> but in memory it is tensor<uint4, [2, 3]>, "
+        "packed and not to be transposed [weight.convert]\n");
   CHECK(ask(*source, "q", DType::uint8, Shape{2, 3}).said.find("[weight.convert]") !=
         std::string::npos);
 }
@@ -261,7 +263,7 @@ TEST_CASE("transposed reading, for every pair of dtypes and through every sink")
   CHECK(hash.finish() == sha256_hex(ask(*source, "f", DType::fp16, turned, true).bytes));
   CHECK(hash.size_bytes() == 0);
   CHECK(ask(*source, "f", DType::fp16, Shape{kRows, kColumns}, true).said ==
-        "error: weight 'f' is tensor<fp16, [37, 259]> but in 'memory' it is tensor<fp32, "
+        "error: weight 'f' is tensor<fp16, [37, 259]> but in memory it is tensor<fp32, "
         "[37, 259]>, to be transposed [weight.shape]\n");
 }
 
@@ -287,7 +289,7 @@ TEST_CASE("memory that does not fit itself is refused, all of it") {
   CHECK(text_of(diagnostics) ==
         "error: weight 'a' is tensor<fp32, [4]>, which does not take the 12 bytes that are given "
         "[weight.size]\n"
-        "memory: error: weight 'b' is there twice, as 'memory' and as 'memory' "
+        "memory: error: weight 'b' is there twice "
         "[weight.duplicate]\n");
 }
 
@@ -424,7 +426,7 @@ TEST_CASE("a .npy that is none says what it is not") {
   CHECK(npy_fault(folder, npy("{}", "", 9)) ==
         "the format version is 9.0, not 1 to 3 [npy.header]\n");
   CHECK(npy_fault(folder, npy("{}", "").substr(0, 11)) ==
-        "the header has 2 bytes, but 1 follow [npy.header]\n");
+        "the header has 2 bytes, but the file ends 1 behind its length [npy.header]\n");
   CHECK(npy_fault(folder, npy("{}", "")) ==
         "the header has no 'descr' (byte 2 of it) [npy.header]\n");
   CHECK(npy_fault(folder, npy("[1]", "")) ==
@@ -557,12 +559,13 @@ TEST_CASE("a .safetensors that is none says what it is not") {
     return safetensors_fault(folder, safetensors(header, data));
   };
   CHECK(safetensors_fault(folder, "1234567") ==
-        "the file has 7 bytes, less than the length of its header [safetensors.header]\n");
+        "the file has 7 bytes, not even the 8 that say how long its header is "
+        "[safetensors.header]\n");
   CHECK(safetensors_fault(folder, std::string(8, '\xFF') + "{}") ==
-        "the header has 18446744073709551615 bytes, but 2 follow and 100000000 are read at most "
+        "the header has 18446744073709551615 bytes, but the file ends 2 behind its length "
         "[safetensors.header]\n");
   CHECK(fault("{\"a\":") == "the header is not JSON at byte 6 of it [safetensors.header]\n");
-  CHECK(fault("[]") == "the header has an array where none belongs at '' [safetensors.header]\n");
+  CHECK(fault("[]") == "the header has an array where none belongs [safetensors.header]\n");
   CHECK(fault("{\"a\": 1}") ==
         "the header has a number where none belongs at 'a' [safetensors.header]\n");
   CHECK(fault("{\"a\": {\"dtype\": \"F32\", \"shape\": [-1]}}") ==
@@ -634,7 +637,7 @@ TEST_CASE("a name map says where it is wrong, all of it") {
       fault("a = wq.weight\n  b wq.weight # x\nc = wk.weight\na = wq.weight\nd = turn wq.weight") ==
       "names.map:2:3: error: 'b wq.weight # x' is neither 'NAME = TENSOR' nor 'NAME = transpose "
       "TENSOR' [map.syntax]\n"
-      "names.map:3:5: error: the source has no tensor 'wk.weight'; did you mean 'wq.weight'? "
+      "names.map:3:5: error: memory has no tensor 'wk.weight'; did you mean 'wq.weight'? "
       "[map.tensor]\n"
       "names.map:4:1: error: 'a' is 'wq.weight' on an earlier line and 'wq.weight' here "
       "[map.duplicate]\n"
@@ -653,21 +656,208 @@ TEST_CASE("a source is held against what is wanted, all of it in one go") {
                                     {"shape", DType::fp16, Shape{2, 2}, Fill::uniform},
                                     {"dtype", DType::int8, Shape{2, 2}, Fill::uniform},
                                     {"nowhere", DType::fp16, Shape{1}, Fill::uniform},
-                                    {"goood", DType::fp16, Shape{1}, Fill::uniform}};
+                                    {"extra", DType::fp16, Shape{1}, Fill::uniform}};
   Diagnostics diagnostics;
   CHECK_FALSE(check_weights_of(*source, requests, diagnostics));
   CHECK(text_of(diagnostics) ==
-        "error: weight 'shape' is tensor<fp16, [2, 2]> but the source has tensor<fp32, [4]> "
+        "error: weight 'shape' is tensor<fp16, [2, 2]> but in memory it is tensor<fp32, [4]> "
         "[weight.shape]\n"
-        "error: weight 'dtype' is tensor<int8, [2, 2]> but the source has tensor<fp32, [2, 2]>, "
+        "error: weight 'dtype' is tensor<int8, [2, 2]> but in memory it is tensor<fp32, [2, 2]>, "
         "which is not converted to int8 [weight.convert]\n"
-        "error: weight 'nowhere' is not in 'the source' [weight.missing]\n"
-        "error: weight 'goood' is not in 'the source'; did you mean 'good'? [weight.missing]\n"
-        "warning: the source has 2 weights that nothing asks for: extra1, extra2 "
-        "[weight.extra]\n");
+        "error: weight 'nowhere' is not in memory [weight.missing]\n"
+        "error: weight 'extra' is not in memory; did you mean 'extra1'? [weight.missing]\n"
+        "warning: memory has 2 weights that nothing asks for: extra1, extra2 [weight.extra]\n");
   diagnostics.clear();
   CHECK(check_weights_of(*seeded_weights(0), requests, diagnostics));
   CHECK(diagnostics.empty());
+  const std::string_view ignored[] = {"extra2", "extra1", "shape", "dtype"};
+  CHECK(check_weights_of(*source, std::span(requests).first(1), diagnostics, ignored));
+  CHECK(diagnostics.empty());
+}
+
+TEST_CASE("a name map stands in front of what is checked, transposition included") {
+  const std::vector<float> values = {1, 2, 3, 4, 5, 6};
+  Diagnostics diagnostics;
+  const auto source =
+      mapped_weights(memory({{"a.weight", DType::fp32, Shape{2, 3}, bytes_of(values)}}),
+                     "a = transpose a.weight\nb = a.weight", "names.map", diagnostics);
+  REQUIRE(source != nullptr);
+  const WeightRequest requests[] = {{"a", DType::fp16, Shape{3, 2, 1, 1}, Fill::uniform},
+                                    {"b", DType::fp16, Shape{3, 2, 1, 1}, Fill::uniform}};
+  CHECK_FALSE(check_weights_of(*source, requests, diagnostics));
+  CHECK(text_of(diagnostics) ==
+        "error: weight 'a.weight' is tensor<fp16, [3, 2, 1, 1]> but in memory it is tensor<fp32, "
+        "[2, 3]> [weight.shape]\n"
+        "note: weight 'b' is tensor 'a.weight' by the name map\n");
+}
+
+TEST_CASE("a source of someone else is held by what it describes") {
+  class Described final : public WeightSource {
+   public:
+    bool describe(std::string_view name, WeightDescription& description) const override {
+      description = {DType::fp32, Shape{2, 3}, true};
+      return name == "w";
+    }
+    std::vector<std::string> names() const override { return {"w"}; }
+    bool read(const WeightRequest&, WeightSink&, Diagnostics&) override { return false; }
+  };
+  const Described source;
+  const auto fault = [&](DType dtype, const Shape& shape, bool transposed) {
+    Diagnostics diagnostics;
+    const bool good = source.check({"w", dtype, shape, Fill::uniform}, transposed, diagnostics);
+    CHECK(good == diagnostics.empty());
+    return text_of(diagnostics);
+  };
+  CHECK(fault(DType::fp16, Shape{2, 3, 1}, false).empty());
+  CHECK(fault(DType::fp16, Shape{3, 2, 1}, true).empty());
+  CHECK(fault(DType::fp16, Shape{3, 2, 1}, false) ==
+        "error: weight 'w' is tensor<fp16, [3, 2, 1]> but in the source it is tensor<fp32, [2, 3]> "
+        "[weight.shape]\n");
+  CHECK(fault(DType::int8, Shape{2, 3}, false) ==
+        "error: weight 'w' is tensor<int8, [2, 3]> but in the source it is tensor<fp32, [2, 3]>, "
+        "which is not converted to int8 [weight.convert]\n");
+  Diagnostics diagnostics;
+  CHECK_FALSE(source.check({"v", DType::fp16, Shape{1}, Fill::uniform}, false, diagnostics));
+  CHECK(text_of(diagnostics) ==
+        "error: weight 'v' is not in the source; did you mean 'w'? [weight.missing]\n");
+}
+
+// --- Weight files as sources. ---
+
+std::string file_of(DType dtype, std::span<const std::byte> payload, std::uint32_t padding = 0) {
+  const WeightPayload payloads[] = {{dtype, payload, padding}};
+  const std::vector<std::byte> bytes = weight_file_bytes(payloads);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST_CASE("a weight file with one record is a source, in a folder or alone") {
+  const TemporaryFolder folder;
+  const std::vector<float> floats = {1, 2, 3, 4, 5, 6};
+  const std::vector<std::uint16_t> halves = {half(1), half(2), half(3), half(4), half(5), half(6)};
+  const std::vector<std::uint8_t> packed = {0x21, 0x03};
+  std::filesystem::create_directories(folder.path() / "model" / "weights");
+  folder.write("model/weights/h.bin", file_of(DType::fp16, bytes_of(halves)));
+  folder.write("model/weights/f.bin", file_of(DType::fp32, bytes_of(floats)));
+  folder.write("model/weights/i.raw", file_of(DType::int4, bytes_of(packed), 4));
+  folder.write("model/k.mil", "program(1.3)");
+  Diagnostics diagnostics;
+  for (const char* path : {"model", "model/weights"}) {
+    const auto source = open_weights(folder.file(path), {}, diagnostics);
+    CHECK(text_of(diagnostics).empty());
+    REQUIRE(source != nullptr);
+    CHECK(source->names() == std::vector<std::string>{"f", "h", "i"});
+    CHECK(ask(*source, "h", DType::fp16, Shape{2, 3, 1, 1}).as<std::uint16_t>() == halves);
+    CHECK(ask(*source, "h", DType::fp32, Shape{2, 3, 1, 1}).as<float>() == floats);
+    CHECK(ask(*source, "f", DType::fp16, Shape{6}).as<std::uint16_t>() == halves);
+    CHECK(ask(*source, "f", DType::fp16, Shape{3, 2}, true).as<std::uint16_t>() ==
+          std::vector{half(1), half(4), half(2), half(5), half(3), half(6)});
+    CHECK(ask(*source, "i", DType::int4, Shape{3}).as<std::uint8_t>() == packed);
+    WeightDescription description;
+    CHECK(source->describe("f", description));
+    CHECK(description.dtype == DType::fp32);
+    CHECK_FALSE(description.shape_known);
+    const std::string where = "'" + folder.file("model/weights");
+    CHECK(ask(*source, "h", DType::fp16, Shape{7}).said ==
+          "error: weight 'h': " + where +
+              "/h.bin' has 12 bytes of fp16, but tensor<fp16, [7]> "
+              "takes 14 [weight.size]\n");
+    CHECK(ask(*source, "f", DType::int8, Shape{6}).said ==
+          "error: weight 'f' is tensor<int8, [6]> but in " + where +
+              "/f.bin' it is tensor<fp32, [6]>, which is not converted to int8 "
+              "[weight.convert]\n");
+  }
+  const auto alone = open_weights(folder.file("model/weights/h.bin"), {}, diagnostics);
+  REQUIRE(alone != nullptr);
+  CHECK(ask(*alone, "h", DType::fp16, Shape{6}).as<std::uint16_t>() == halves);
+}
+
+TEST_CASE("what begins as a weight file is never taken for values") {
+  const TemporaryFolder folder;
+  // 64 halves with a header take as many bytes as 64 floats without.
+  const std::vector<std::uint16_t> halves(64, half(3));
+  const std::string file = file_of(DType::fp16, bytes_of(halves));
+  REQUIRE(file.size() == 256);
+  const auto read = [&](const std::string& bytes, bool strict = false) {
+    const std::string path = folder.write("w.bin", bytes);
+    Diagnostics diagnostics;
+    const auto source = open_weights(path, {.strict = strict}, diagnostics);
+    CHECK((source == nullptr) == diagnostics.has_errors());
+    if (source != nullptr) return ask(*source, "w", DType::fp16, Shape{64});
+    Answer answer;
+    answer.said = text_of(diagnostics);
+    return answer;
+  };
+  const std::string path = folder.file("w.bin");
+  CHECK(read(file).as<std::uint16_t>() == halves);
+  CHECK(read(file).said.empty());
+
+  // Each of these bytes alone makes it 64 floats.
+  for (const std::size_t at : {4u, 7u, 8u, 40u, 63u, 64u, 67u}) {
+    std::string floats = file;
+    floats[at] = static_cast<char>(floats[at] ^ 1);
+    const Answer answer = read(floats);
+    REQUIRE(answer.good);
+    CHECK(answer.as<std::uint16_t>()[32] == half_from_float(std::bit_cast<float>(0x42004200u)));
+  }
+  // And these make it a broken weight file, though its size is still that of 64 floats.
+  std::string lying = file;
+  lying[72] = 64;
+  CHECK(read(lying).said == path +
+                                ": warning: 64 bytes follow the last payload, which ends at "
+                                "byte 192 [blob.trailing]\n"
+                                "error: weight 'w': '" +
+                                path +
+                                "' has 64 bytes of fp16, but "
+                                "tensor<fp16, [64]> takes 128 [weight.size]\n");
+  lying = file;
+  lying[68] = 99;
+  CHECK(read(lying).said == path +
+                                ": error: record 0 at byte 64 has dtype number 99, which stands "
+                                "for none [blob.dtype]\n");
+  CHECK(read(file.substr(0, 128)).said == path +
+                                              ": error: record 0 at byte 64 has a payload of "
+                                              "128 bytes, but the file ends 0 bytes behind it "
+                                              "[blob.range]\n");
+  CHECK(read(file + "x").said == path +
+                                     ": warning: 1 byte follows the last payload, which ends at "
+                                     "byte 256 [blob.trailing]\n");
+  CHECK(read(file + "x", true).said == path +
+                                           ": error: 1 byte follows the last payload, which "
+                                           "ends at byte 256 [blob.trailing]\n");
+}
+
+TEST_CASE("a weight file with several records is no source, and says so") {
+  const TemporaryFolder folder;
+  const std::vector<std::uint16_t> halves(2, half(3));
+  const WeightPayload payloads[] = {{DType::fp16, bytes_of(halves), 0},
+                                    {DType::fp16, bytes_of(halves), 0}};
+  const std::vector<std::byte> bytes = weight_file_bytes(payloads);
+  std::filesystem::create_directories(folder.path() / "weights");
+  folder.write("weights/weight.bin",
+               std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  for (const char* path : {"", "weights", "weights/weight.bin"}) {
+    Diagnostics diagnostics;
+    CHECK(open_weights(folder.file(path), {}, diagnostics) == nullptr);
+    const std::string said = text_of(diagnostics);
+    CHECK(said.find("weights/weight.bin: error: the weight file has 2 records, which have no "
+                    "names; a file for each weight, NAME.bin, can be read [weight.records]\n") !=
+          std::string::npos);
+  }
+  Diagnostics diagnostics;
+  std::filesystem::create_directories(folder.path() / "empty");
+  folder.write("empty/notes.txt", "");
+  CHECK(open_weights(folder.file("empty"), {}, diagnostics) == nullptr);
+  CHECK(text_of(diagnostics) ==
+        folder.file("empty") +
+            ": error: the folder has no NAME.bin, NAME.raw or NAME.npy, and "
+            "none in its folder 'weights' [weight.none]\n");
+}
+
+TEST_CASE("a message is cut between characters") {
+  CHECK(printable("a\xC3\xA4z", 2) == "a...");
+  CHECK(printable("a\xC3\xA4z", 3) == "a\xC3\xA4...");
+  CHECK(printable("\x80\x80\x80", 2) == "...");
+  CHECK(printable("a\x1B[31m") == "a?[31m");
 }
 
 }  // namespace
