@@ -212,31 +212,32 @@ Value Kernel::add_input(std::string_view name, DType dtype, const Shape& shape, 
   return b.handle(value);
 }
 
-Value Kernel::add_weight(std::string_view name, DType dtype, const Shape& shape, Fill fill,
-                         Loc loc) {
-  Builder& b = *builder_;
-  if (!b.check_open(loc) || !b.check_shape("weight", name, shape, false, loc) ||
-      !check_fill(b, "weight", name, dtype, shape, fill, loc)) {
+namespace {
+
+/// A constant whose elements are not in the graph: a weight, or a formula of the kernel's own.
+Value add_by_formula(Builder& b, ConstKind kind, std::string_view name, DType dtype,
+                     const Shape& shape, Fill fill, Loc loc) {
+  const std::string_view what = kind == ConstKind::weight ? "weight" : "constant";
+  if (!b.check_open(loc) || !b.check_shape(what, name, shape, false, loc) ||
+      !check_fill(b, what, name, dtype, shape, fill, loc)) {
     return b.poison();
   }
   Const constant;
   constant.type = b.graph->types.tensor(dtype, shape);
-  constant.kind = ConstKind::weight;
+  constant.kind = kind;
   constant.fill = fill;
   return ConstantMaker(b, name, dtype, shape, loc).named(constant);
 }
 
+}  // namespace
+
+Value Kernel::add_weight(std::string_view name, DType dtype, const Shape& shape, Fill fill,
+                         Loc loc) {
+  return add_by_formula(*builder_, ConstKind::weight, name, dtype, shape, fill, loc);
+}
+
 Value Kernel::add_fill(std::string_view name, DType dtype, const Shape& shape, Fill fill, Loc loc) {
-  Builder& b = *builder_;
-  if (!b.check_open(loc) || !b.check_shape("constant", name, shape, false, loc) ||
-      !check_fill(b, "constant", name, dtype, shape, fill, loc)) {
-    return b.poison();
-  }
-  Const constant;
-  constant.type = b.graph->types.tensor(dtype, shape);
-  constant.kind = ConstKind::fill;
-  constant.fill = fill;
-  return ConstantMaker(b, name, dtype, shape, loc).named(constant);
+  return add_by_formula(*builder_, ConstKind::fill, name, dtype, shape, fill, loc);
 }
 
 Value Kernel::add_reals(std::string_view name, DType dtype, const Shape& shape,

@@ -317,9 +317,8 @@ namespace {
 
 /// The path below the model's folder that a reference names; false when it names none.
 bool path_below(std::string_view path, std::string_view& below) {
-  constexpr std::string_view kPrefix = "@model_path/";
-  if (!path.starts_with(kPrefix)) return false;
-  below = path.substr(kPrefix.size());
+  if (!path.starts_with(kModelPath)) return false;
+  below = path.substr(kModelPath.size());
   if (below.empty() || below.front() == '/' || below.find('\0') != std::string_view::npos) {
     return false;
   }
