@@ -14,6 +14,8 @@
 
 namespace milgen {
 
+class Module;
+
 class WeightSink;
 class WeightSource;
 
@@ -84,18 +86,35 @@ struct WeightReference {
   std::uint64_t offset = 0;
   DType dtype = DType::none;
   Shape shape;
+  Place place = {};  ///< in a text; reports of the reference then stand there
 };
 
 /// The references of the programs' texts.
 std::vector<WeightReference> weight_references(std::span<const Program> programs,
                                                const WeightLayout& layout);
 
-/// Holds references against the files below `folder`, and reports each that does not: the path
-/// begins with @model_path and does not leave the folder (`weight.path`); the file is there and
-/// sound (`file.*`, `blob.*`, once a file); a record stands at the offset (`weight.reference`:
-/// never inside another payload, since the file is walked record by record); the record has the
-/// reference's dtype and as many bytes as it takes (`weight.record`).
+/// The references of a text, in its order. What is no constant of its own is called after the op
+/// that has it: `w.scale`.
+std::vector<WeightReference> weight_references(const Module& module);
+
+struct CheckWeightsOptions {
+  /// Reads the files as ReadMode::lenient does (milgen/weights.h), with its warnings.
+  bool lenient = false;
+  /// All references are looked up in this one file, whatever their paths are and wherever it is;
+  /// "" for the files that they name.
+  std::string file = {};
+};
+
+/// Holds references against the files below `folder`, and reports each that does not fit: the path
+/// begins with @model_path and does not leave the folder, not by a symbolic link either
+/// (`weight.path`); the file is there and sound (`file.*`, `blob.*`, once a file); the type has a
+/// size in a weight file (`weight.dtype`, `weight.size`); a record stands at the offset
+/// (`weight.reference`: never inside another payload, since the file is walked record by record);
+/// the record has the reference's dtype and as many bytes as it takes (`weight.record`).
+///
+/// Names, paths, offsets and shapes may come from a text that is not trusted. A folder that is not
+/// there is a missing file for each reference.
 bool check_weights(std::span<const WeightReference> references, const std::string& folder,
-                   Diagnostics& diagnostics);
+                   Diagnostics& diagnostics, const CheckWeightsOptions& options = {});
 
 }  // namespace milgen

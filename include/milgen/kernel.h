@@ -47,6 +47,13 @@ class Kernel {
     return Tensor<T>::unchecked(add_input(name, dtype_of<T>, shape, loc));
   }
 
+  /// A state: a tensor that a run of the program finds as the run before left it. Declared among
+  /// the inputs, in their order; every dim is known. From ios18 on.
+  template <class T>
+  State<T> state(std::string_view name, const Shape& shape, Loc loc = here()) {
+    return State<T>::unchecked(add_state(name, dtype_of<T>, shape, loc));
+  }
+
   /// A weight: values that come from outside when the kernel is emitted. `fill` is what it gets
   /// when no source is named. Asking again for the same name, dtype and shape gives the same
   /// weight.
@@ -97,8 +104,9 @@ class Kernel {
     return Tensor<T>::unchecked(add_scalar({}, dtype_of<T>, value, loc));
   }
 
-  /// Declares an output under `name`, in this order. The name becomes that of the value; an input,
-  /// a constant or a value that is an output already goes through an `identity` op.
+  /// Declares an output under `name`, in this order: a tensor, or the dictionary of classify. The
+  /// name becomes that of the value; an input, a constant or a value that is an output already goes
+  /// through an `identity` op.
   void output(std::string_view name, Value value, Loc loc = here());
 
   /// Reports `kernel.config` with `message` unless `ok`: how a kernel refuses a configuration.
@@ -130,6 +138,9 @@ class Kernel {
 
  private:
   Value add_input(std::string_view name, DType dtype, const Shape& shape, Loc loc);
+  Value add_state(std::string_view name, DType dtype, const Shape& shape, Loc loc);
+  Value add_port(std::string_view what, std::string_view name, DType dtype, const Shape& shape,
+                 bool is_state, Loc loc);
   Value add_weight(std::string_view name, DType dtype, const Shape& shape, Fill fill, Loc loc);
   Value add_fill(std::string_view name, DType dtype, const Shape& shape, Fill fill, Loc loc);
   Value add_reals(std::string_view name, DType dtype, const Shape& shape,

@@ -4,6 +4,7 @@
 // milgen/emit.h, the command line in milgen/cli.h.
 #pragma once
 
+#include "milgen/control_flow.h"
 #include "milgen/diagnostic.h"
 #include "milgen/dtype.h"
 #include "milgen/fill.h"

@@ -12,6 +12,7 @@
 
 namespace milgen {
 
+class Block;
 class Kernel;
 struct OpInfo;
 struct OpScratch;   // internal: where arguments are collected
@@ -49,6 +50,8 @@ class OpBuilder {
   void booleans(std::string_view param, const Ints& values);
   void text(std::string_view param, std::string_view value);
   void dtype(std::string_view param, DType value);
+  /// The next nested block of cond or while_loop, closed, made where the op is made.
+  void block(const Block& value);
 
   /// Checks the op, adds it, and returns its result `index`; poison when it was refused.
   Value result(std::size_t index = 0);
@@ -87,6 +90,9 @@ class OpBuilder {
   bool mixed_ = false;
   std::uint32_t first_result_ = 0xFFFFFFFFu;
   std::uint32_t results_ = 0;
+  static constexpr std::uint32_t kMostBlocks = 3;  // one more than any op takes
+  std::uint32_t blocks_[kMostBlocks] = {};
+  std::uint32_t block_count_ = 0;
   std::size_t first_argument_;
 };
 

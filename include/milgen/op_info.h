@@ -120,7 +120,8 @@ enum class Trait : std::uint8_t {
   side_effect = 4,   ///< is kept and keeps its place although no result is used
   constexpr_op = 8,  ///< evaluated when the program is compiled
   random = 16,       ///< results differ from run to run unless seeded
-  no_dsl = 32,       ///< has no generated DSL function; see OpInfo::note
+  no_dsl = 32,       ///< has no DSL function; OpInfo::note says why
+  own_dsl = 64,      ///< its DSL function is not generated: it is in milgen/control_flow.h
 };
 constexpr Trait operator|(Trait a, Trait b) {
   return static_cast<Trait>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
@@ -146,6 +147,14 @@ struct OpInfo {
   void (*infer)(InferContext&) = nullptr;
 
   Opset since() const { return signatures.front().since; }
+  /// Whether constants among its arguments are written in place and not as ops of their own: those
+  /// of constexpr ops, and the labels of classify (mil_text_format, section 2; opset_ios18).
+  constexpr bool has_inline_constants() const {
+    return has(traits, Trait::constexpr_op) || code == OpCode::classify;
+  }
+  /// Whether a program of `opset` writes the arguments as attributes, among which `name` takes its
+  /// place in the order: constexpr ops as they were before ios18 (mil_text_format, section 2).
+  bool written_as_attributes(Opset opset) const;
   /// The arguments in `opset`; empty when the op is younger than that.
   std::span<const Param> params(Opset opset = Opset::ios18) const;
 };

@@ -1,5 +1,6 @@
 // The ops of MIL as functions, in name order: required arguments first, the others by
-// designation, `loc` the caller's place.
+// designation, `loc` the caller's place. Those with blocks, lists, states and dictionaries
+// are in milgen/control_flow.h.
 //
 // Written by `milc ops --format=header` from the op table; a test keeps it current. Do not
 // edit.
@@ -296,6 +297,41 @@ Tensor<T> constexpr_lut_to_dense(Tensor<I> indices, Tensor<T> lut,
   op.operand("lut", lut);
   if (options.vector_axis) op.integer("vector_axis", *options.vector_axis);
   return op.tensor<T>();
+}
+
+/// the mask and the table values of a weight that stays sparse
+/// From ios18 on.
+struct ConstexprLutToSparseOptions {
+  std::optional<std::int64_t> vector_axis = {};
+};
+template <OneOf<uint8, uint1, uint2, uint3, uint4, uint6> I, OneOf<fp16, fp32, int8, uint8> T>
+Sparse<T> constexpr_lut_to_sparse(Tensor<uint1> indices_mask, Tensor<I> indices_nonzero_data,
+    Tensor<T> lut, const ConstexprLutToSparseOptions& options = {}, Loc loc = here()) {
+  OpBuilder op(OpCode::constexpr_lut_to_sparse, loc);
+  op.operand("indices_mask", indices_mask);
+  op.operand("indices_nonzero_data", indices_nonzero_data);
+  op.operand("lut", lut);
+  if (options.vector_axis) op.integer("vector_axis", *options.vector_axis);
+  return {op.tensor<uint1>(0), op.tensor<T>(1)};
+}
+
+/// the mask and the scaled values of a weight that stays sparse
+/// From ios18 on.
+template <class O>
+struct ConstexprSparseBlockwiseShiftScaleOptions {
+  Tensor<O> offset = {};
+};
+template <OneOf<fp16, fp32, int8, uint8, int4, uint4> S, OneOf<fp16, fp32> D,
+    OneOf<fp16, fp32, int8, uint8, int4, uint4> O = D>
+Sparse<D> constexpr_sparse_blockwise_shift_scale(Tensor<uint1> data_mask, Tensor<S> nonzero_data,
+    Tensor<D> scale, const ConstexprSparseBlockwiseShiftScaleOptions<O>& options = {},
+    Loc loc = here()) {
+  OpBuilder op(OpCode::constexpr_sparse_blockwise_shift_scale, loc);
+  op.operand("data_mask", data_mask);
+  op.operand("nonzero_data", nonzero_data);
+  op.operand("scale", scale);
+  op.operand("offset", options.offset);
+  return {op.tensor<uint1>(0), op.tensor<D>(1)};
 }
 
 /// weight from its non-zero elements and a mask of where they stand
@@ -1042,6 +1078,17 @@ Tensor<T> matmul(Tensor<T> x, Tensor<T> y, const MatmulOptions& options = {}, Lo
   op.boolean("transpose_x", options.transpose_x);
   op.boolean("transpose_y", options.transpose_y);
   return op.tensor<T>();
+}
+/// The same of two dtypes, one of them a constant's; R is the other one.
+template <class R, OneOf<fp16, fp32, int32> T, OneOf<fp16, fp32, int32> U>
+requires(!__is_same(T, U) && (__is_same(R, T) || __is_same(R, U)))
+Tensor<R> matmul(Tensor<T> x, Tensor<U> y, const MatmulOptions& options = {}, Loc loc = here()) {
+  OpBuilder op(OpCode::matmul, loc);
+  op.operand("x", x);
+  op.operand("y", y);
+  op.boolean("transpose_x", options.transpose_x);
+  op.boolean("transpose_y", options.transpose_y);
+  return Tensor<R>::from(op.result(), loc);
 }
 
 /// greatest element of each window

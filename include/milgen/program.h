@@ -21,11 +21,13 @@ struct ProgramData;  // internal
 /// its weights. Golden files depend on it; a change is an entry in CHANGELOG.md.
 inline constexpr int kCanonicalVersion = 1;
 
-/// An input or an output.
+/// An input or an output. Of a state, dtype and shape are those of what it holds; a dictionary has
+/// neither.
 struct PortInfo {
   std::string name;
   DType dtype = DType::none;
   Shape shape;
+  bool is_state = false;
   Loc declared;
 };
 

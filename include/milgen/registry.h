@@ -73,6 +73,7 @@ struct KernelEntry {
   std::string name;
   std::string doc;
   void (*build)(Kernel& kernel, const void* config) = nullptr;
+  Opset opset = Opset::ios18;
 };
 
 /// Kernels that share a configuration struct.
@@ -113,11 +114,12 @@ class KernelSet {
   }
   /// `Build` is `void build(Kernel&, const Config&)`.
   template <auto Build>
-  KernelSet& kernel(std::string_view name, std::string_view doc) {
-    (*sets_)[index_].kernels.push_back(
-        {std::string(name), std::string(doc), [](Kernel& kernel, const void* config) {
-           Build(kernel, *static_cast<const Config*>(config));
-         }});
+  KernelSet& kernel(std::string_view name, std::string_view doc, Opset opset = Opset::ios18) {
+    (*sets_)[index_].kernels.push_back({std::string(name), std::string(doc),
+                                        [](Kernel& kernel, const void* config) {
+                                          Build(kernel, *static_cast<const Config*>(config));
+                                        },
+                                        opset});
     return *this;
   }
 

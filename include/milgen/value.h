@@ -29,8 +29,9 @@ class Value {
   /// as "absent".
   constexpr bool given() const { return builder_ != nullptr || id_ != 0xFFFFFFFFu; }
   bool poisoned() const { return id_ >= 0xFFFFFFFEu; }
-  /// Outermost dim first; empty for a scalar and for a poisoned value.
+  /// Outermost dim first; empty for a scalar, for a poisoned value and for what is no tensor.
   Shape shape() const;
+  /// DType::none for a poisoned value, a list and a state.
   DType dtype() const;
   int rank() const { return static_cast<int>(shape().size()); }
   /// The dim at `axis`, negative axes counting from the end; 0 for a poisoned value or an axis that
@@ -48,6 +49,8 @@ class Value {
 namespace detail {
 /// Names a value. Reports `name.*` when the name cannot be kept.
 void set_name(Value value, std::string_view name, Loc loc);
+/// The shape of a list's elements or of what a state holds.
+Shape element_shape(Value value);
 /// `value` when its dtype is `dtype`; otherwise reports `value.dtype` and returns poison.
 Value checked(Value value, DType dtype, Loc loc);
 
@@ -241,6 +244,54 @@ class Values {
  private:
   Builder* builder_ = nullptr;
   std::vector<std::uint32_t> ids_;
+};
+
+/// A list of tensors that all have dtype T and one shape. MIL's lists are values: what writes to
+/// one gives a new list (milgen/control_flow.h).
+template <class T>
+class List : public Value {
+  static_assert(dtype_of<T> != DType::none, "List<T> takes a dtype tag such as milgen::fp16");
+
+ public:
+  constexpr List() = default;
+  /// Of a value that is known to be such a list.
+  static constexpr List unchecked(Value value) {
+    List out;
+    static_cast<Value&>(out) = value;
+    return out;
+  }
+  /// The shape of one element.
+  Shape element_shape() const { return detail::element_shape(*this); }
+  /// Gives the list the name that it has in MIL text.
+  List named(std::string_view name, Loc loc = here()) const {
+    detail::set_name(*this, name, loc);
+    return *this;
+  }
+};
+
+/// A state: a tensor of dtype T that a function finds as its last run left it
+/// (milgen/control_flow.h: read_state, write_state).
+template <class T>
+class State : public Value {
+  static_assert(dtype_of<T> != DType::none, "State<T> takes a dtype tag such as milgen::fp16");
+
+ public:
+  constexpr State() = default;
+  /// Of a value that is known to be such a state.
+  static constexpr State unchecked(Value value) {
+    State out;
+    static_cast<Value&>(out) = value;
+    return out;
+  }
+  /// The shape of what it holds.
+  Shape element_shape() const { return detail::element_shape(*this); }
+};
+
+/// A weight that stays sparse until the program runs: which elements are not zero, and these.
+template <class T>
+struct Sparse {
+  Tensor<uint1> mask;
+  Tensor<T> values;
 };
 
 /// Integers that are known when the graph is built, or a tensor that holds them at run time:

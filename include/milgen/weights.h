@@ -53,7 +53,7 @@ bool unpack_elements(DType dtype, std::span<const std::byte> packed,
 struct WeightRecord {
   DType dtype = DType::none;
   std::uint64_t offset = 0;       ///< of the record: what BLOBFILE's offset means
-  std::uint64_t data_offset = 0;  ///< of the payload, always offset + 64
+  std::uint64_t data_offset = 0;  ///< of the payload; offset + 64 in a file that keeps the format
   std::uint64_t size_bytes = 0;   ///< of the payload
   std::uint32_t padding_bits = 0;
 
@@ -78,10 +78,59 @@ bool plan_weight_records(std::span<const WeightPayloadSize> payloads,
 /// SHA-256 of the bytes, as 64 lower-case hex digits.
 std::string sha256_hex(std::span<const std::byte> bytes);
 
+/// Elements [first, first + out.size()) of a payload, which needs no alignment. Every dtype that a
+/// weight file holds is exact as a double, every integer one as an int64. False, with `out` as it
+/// was, for another dtype (for int64 a float one too) and when the payload's bytes have fewer
+/// elements. element_count() of the record says where its elements end: unused bits of the last
+/// byte may be enough for one more.
+bool read_elements(DType dtype, std::span<const std::byte> payload, std::uint64_t first,
+                   std::span<double> out);
+bool read_elements(DType dtype, std::span<const std::byte> payload, std::uint64_t first,
+                   std::span<std::int64_t> out);
+
 // --- Reading. ---
 
-/// A weight file, mapped or in memory, walked record by record. Nothing is believed before it is
-/// checked, and nothing outside of the file is read.
+enum class ReadMode : std::uint8_t {
+  /// The file is walked record by record and held against the format.
+  strict,
+  /// For files that hand-written tools made and Apple's compiler takes (mil_text_format section
+  /// 6.1): a count of 1 before several records, records that are not at a multiple of 64, sizes and
+  /// offsets left zero or constant, fp16 for any dtype. Such a file cannot be walked; references
+  /// say where records are and what they hold.
+  lenient,
+  /// The same without references: records are looked for by their sentinels, dtypes are believed,
+  /// and a size that the file does not prove is the distance to the next record. To look at a
+  /// file, not to compute with it.
+  guess,
+};
+
+/// What a program says of a record: BLOBFILE's offset and the tensor type beside it.
+struct RecordReference {
+  std::string_view name;  ///< of the weight, for reports; may be empty
+  std::uint64_t offset = 0;
+  DType dtype = DType::none;
+  std::uint64_t elements = 0;
+};
+
+struct ReadOptions {
+  ReadMode mode = ReadMode::strict;
+  /// ReadMode::lenient alone looks at them, and only while the file is opened. In any order.
+  std::span<const RecordReference> references = {};
+};
+
+/// A weight file, mapped or in memory, gone over when it is opened. Nothing is believed before it
+/// is checked, and nothing outside of the file is read.
+///
+/// ReadMode::lenient gives a record for each offset that is referred to, with the dtype and size of
+/// the first reference to it, and its payload at the record's own offset, or right behind the
+/// record where that is zero. Each liberty is a warning, one a kind with the first place and the
+/// number of places: `blob.lenient_count`, `blob.lenient_alignment`, `blob.lenient_dtype`,
+/// `blob.lenient_size`, `blob.lenient_offset`, `blob.padding`. Errors remain: bytes at an offset
+/// that are not the sentinel (`blob.sentinel`), a record or payload outside of the file
+/// (`blob.range`) or over the header or a record (`blob.overlap`), a reference without a size
+/// (`weight.dtype`, `weight.size`), another version (`blob.version`).
+///
+/// ReadMode::guess says that it guesses (`blob.guess`) and warns the same way.
 class WeightFileReader {
  public:
   WeightFileReader();
@@ -91,11 +140,12 @@ class WeightFileReader {
 
   /// Reports every fault (`blob.*`, `file.*`; the place is the file). False when there was an
   /// error; records() then has those records that could be made out, sound or not.
-  bool open(const std::string& path, Diagnostics& diagnostics);
+  bool open(const std::string& path, Diagnostics& diagnostics, const ReadOptions& options = {});
   /// The same for bytes that outlive the reader; `name` is what reports call them.
-  bool open(std::span<const std::byte> bytes, std::string_view name, Diagnostics& diagnostics);
+  bool open(std::span<const std::byte> bytes, std::string_view name, Diagnostics& diagnostics,
+            const ReadOptions& options = {});
 
-  /// In file order.
+  /// In the order of their offsets.
   const std::vector<WeightRecord>& records() const;
   /// The record that stands at `offset`; null when there is none.
   const WeightRecord* find(std::uint64_t offset) const;

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/files.h"
 #include "cli/format.h"
+#include "cli/graph_diff.h"
 #include "cli/json.h"
 #include "cli/text_diff.h"
 #include "cli/transcript.h"
@@ -137,7 +138,14 @@ class Check {
       return;
     }
     differs(rule, Place(path, diff.line, diff.column), fmt::format("{}: {}", what, diff.summary()),
-            item, diff.hunks, accept_command(filter));
+            item, graph_difference(path, golden, now) + diff.hunks, accept_command(filter));
+  }
+
+  /// What differs in the graph, of goldens that are programs.
+  std::string graph_difference(const std::string& path, const std::string& golden,
+                               const std::string& now) const {
+    if (!path.ends_with(".mil")) return {};
+    return explain_texts(context_, golden, path, now, "now");
   }
 
   void check_kernel(const GoldenKernel& golden) {

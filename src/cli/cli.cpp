@@ -49,8 +49,9 @@ constexpr OptionSpec kEmitOptions[] = {
      .doc = "start from a named configuration (see 'kernels'); NAME=VALUE then changes it"},
     {.name = "--weights-from",
      .value = "SOURCE",
-     .doc = "seed:N for values by formula (default seed:0), FILE.safetensors, FILE.npy, or a "
-            "folder of NAME.bin, NAME.raw and NAME.npy, such as one that 'emit -o' wrote"},
+     .doc = "seed:N for values by formula (default seed:0), FILE.safetensors, FILE.npy, a "
+            "folder of NAME.bin, NAME.raw and NAME.npy, such as one that 'emit -o' wrote, or the "
+            "FILE.mil or NAME.mlmodelc that the kernel was printed from (print --as=cpp)"},
     {.name = "--map",
      .value = "FILE",
      .doc = "lines 'NAME = TENSOR' or 'NAME = transpose TENSOR': which tensor of the source a "
@@ -122,22 +123,177 @@ constexpr std::string_view kCheckNotes =
     "transcript, which is run again and compared. golden/README.md describes both. Exit code 3 "
     "says that something differs.";
 
+// --- verify ---
+
+constexpr Example kVerifyExamples[] = {
+    {"verify model.mlmodelc", "a compiled model with its weights"},
+    {"verify kernel.mil --weights=skip", "a text alone"},
+    {"verify kernel.mil --weights w.bin --lenient", "weights of a hand-written tool"},
+    {"verify *.mil --strict --allow=value.unused", "warnings count, but for one"},
+};
+constexpr std::string_view kVerifyUsages[] = {"verify FILE|NAME.mlmodelc|- ... [options]"};
+constexpr OptionSpec kVerifyOptions[] = {
+    {.name = "--opset",
+     .value = "OPSET",
+     .doc = "judge every function as one of this opset",
+     .choices = "ios15 ios16 ios17 ios18"},
+    {.name = "--weights",
+     .value = "FILE",
+     .doc = "look all weights up in FILE, whatever path the text says; 'skip' looks none up"},
+    {.name = "--model-path",
+     .value = "DIR",
+     .doc = "what @model_path stands for; without it the folder of the text"},
+    {.name = "--lenient",
+     .value = "",
+     .doc = "read weight files that break the format as hand-written tools do"},
+    {.name = "--strict", .value = "", .doc = "warnings make the exit code 1 as well"},
+    {.name = "--allow",
+     .value = "ID",
+     .doc = "do not report this diagnostic; may be repeated",
+     .repeatable = true},
+    kFormat,
+};
+constexpr std::string_view kVerifyNotes =
+    "Reports every syntax error and everything that a compiler would refuse, with line, column and "
+    "where the operands come from; then a line for each text on stdout. 'explain ID' says what a "
+    "rule is. Warnings are what is legal and probably not meant, and what some loaders refuse. "
+    "Exit "
+    "code 1 says that a text has an error or could not be read.";
+
+// --- print ---
+
+constexpr Example kPrintExamples[] = {
+    {"print model.mlmodelc", "the text of a compiled model, as written"},
+    {"print kernel.mil --canonical", "in canonical form: order, numbers, layout"},
+    {"print kernel.mil --canonical -o kernel.mil", "the same, in place"},
+    {"print *.mil --canonical --check", "for a pre-commit hook: exit code 3 when one would change"},
+    {"print model.mil --as=cpp -o model.cpp", "as a program that builds the same graph"},
+};
+constexpr std::string_view kPrintUsages[] = {"print FILE|NAME.mlmodelc|- [options]",
+                                             "print FILE|NAME.mlmodelc|- ... --check [options]"};
+constexpr OptionSpec kPrintOptions[] = {
+    {.name = "--canonical",
+     .value = "",
+     .doc = "one text for all that differ in nothing but order, layout and spelling"},
+    {.name = "--dialect",
+     .value = "VERSION",
+     .doc = "program(1.0), which writes a scalar as tensor<fp16, []>, or program(1.3): fp16",
+     .choices = "1.0 1.3"},
+    {.name = "--style",
+     .value = "STYLE",
+     .doc = "apple (default): as Apple's compiler lays out text; compact: no space that is not "
+            "needed",
+     .choices = "apple compact"},
+    {.name = "--floats",
+     .value = "HOW",
+     .doc = "rounded to their dtype: hex, or decimal, the shortest that reads back to the same "
+            "bits; without it as written",
+     .choices = "hex decimal"},
+    {.name = "--as",
+     .value = "LANGUAGE",
+     .doc = "mil (default), or cpp: C++ source for milgen",
+     .choices = "mil cpp"},
+    {.name = "--check",
+     .value = "",
+     .doc = "print nothing; show what printing would change: - is what is there, + what would be"},
+    {.name = "--out",
+     .value = "FILE",
+     .doc = "write to FILE, whole or not at all",
+     .short_name = "-o"},
+};
+constexpr std::string_view kPrintNotes =
+    "Text that Apple's compiler wrote is printed back byte for byte. Order, dialect, numbers, "
+    "attributes and comments stay as they are unless an option says otherwise; layout becomes "
+    "Apple's. A comment behind an op stays there, others stand on lines of their own; the "
+    "canonical form has "
+    "none. Lines end in LF. A number that its dtype does not hold, as 70000 in "
+    "fp16, stays as it is written.\n\n"
+    "The canonical form orders arguments, attributes and ops, writes floats in hex, makes a const "
+    "of "
+    "every literal that stands in an argument, and is program(1.3). Names, functions and their "
+    "inputs, and what no output needs are kept. Texts of equal graphs that give their values other "
+    "names have different canonical forms: 'diff' compares those.\n\n"
+    "A text with a syntax error is not printed.";
+
+// --- diff ---
+
+constexpr Example kDiffExamples[] = {
+    {"diff a.mil b.mil", "the same graph, or what differs"},
+    {"diff old.mlmodelc new.mlmodelc --weights", "weights by value, wherever they stand"},
+    {"diff out/ffn_bwd.mil ffn_bwd", "a text against a built-in kernel"},
+    {"diff a.mil b.mil --format json", "for a program"},
+};
+constexpr std::string_view kDiffUsages[] = {"diff A B [options]",
+                                            "diff A KERNEL [NAME=VALUE ...] [options]"};
+constexpr OptionSpec kDiffOptions[] = {
+    {.name = "--weights",
+     .value = "",
+     .doc = "compare the values in weight files instead of paths and offsets"},
+    {.name = "--model-path-a",
+     .value = "DIR",
+     .doc = "what @model_path stands for in A; without it the folder of the text"},
+    {.name = "--model-path-b", .value = "DIR", .doc = "the same for B"},
+    {.name = "--commutative", .value = "", .doc = "add(x = a, y = b) is add(x = b, y = a)"},
+    {.name = "--config",
+     .value = "NAME",
+     .doc = "of a kernel: start from a named configuration; NAME=VALUE then changes it"},
+    {.name = "--limit",
+     .value = "N",
+     .doc = "show the first N changes (default 20); 0 shows all of them"},
+    kFormat,
+};
+constexpr std::string_view kDiffNotes =
+    "A and B are MIL files, NAME.mlmodelc folders, '-', or names of kernels. Programs are compared "
+    "as graphs: names, the order of independent ops, where constants stand, the spelling of "
+    "numbers, the dialect, the order of arguments, buildInfo and layout do not matter. Inputs are "
+    "held against each other by name, or by place where names differ, outputs by name where both "
+    "have the same names, else by place; other names and another order are said. Exit code 0 says "
+    "identical or the same graph, 3 different.";
+
+// --- stats ---
+
+constexpr Example kStatsExamples[] = {
+    {"stats model.mlmodelc", "ops, parameters, bytes and FLOPs of each function"},
+    {"stats *.mil --format json", "for a program"},
+};
+constexpr std::string_view kStatsUsages[] = {"stats FILE|NAME.mlmodelc|- ... [options]"};
+constexpr OptionSpec kStatsOptions[] = {kFormat};
+constexpr std::string_view kStatsNotes =
+    "FLOPs count one for each addition, product, comparison or function value of an element, so "
+    "that a multiply-add is 2: a convolution has 2 * results * inputs of a result, a softmax 5 an "
+    "element, a layer_norm 7. Moving data, casts, sorting and what is done at compile time count "
+    "nothing; blocks count once. Parameters are the elements of weights and of inline float "
+    "tensors, those of compressed weights after unpacking. Ops with unknown dims are not in the "
+    "sums, and their number is said.";
+
 // --- weights ---
 
 constexpr Example kWeightsExamples[] = {
     {"weights out/weights/wq.bin", "the records of one file"},
     {"weights out", "of every weight file that was emitted there"},
     {"weights out --format json", "for a program"},
+    {"weights w.bin --lenient", "of a file that breaks the format"},
 };
 constexpr std::string_view kWeightsUsages[] = {"weights FILE|DIR|- [options]"};
-constexpr OptionSpec kWeightsOptions[] = {kFormat};
+constexpr OptionSpec kWeightsOptions[] = {
+    {.name = "--lenient",
+     .value = "",
+     .doc = "read files that break the format as hand-written tools do"},
+    {.name = "--mil", .value = "TEXT", .doc = "the MIL text whose weights these are"},
+    kFormat,
+};
 constexpr std::string_view kWeightsNotes =
     "Offsets count bytes from the start of the file: 'record' is what BLOBFILE(offset = ...) "
     "means, "
     "'data' is 64 bytes behind it. A weight file has no names and no shapes; they are taken from "
     ".mil files in the same folder or the one above. Every fault of a broken file is reported, and "
     "of "
-    "a folder with .mil files also every reference that does not fit the record it names.";
+    "a folder with .mil files also every reference that does not fit the record it names.\n\n"
+    "--lenient is for files of several records that count 1, stand at no multiple of 64, or have "
+    "zeros or constants for size and offset: each such liberty is a warning. The texts then say "
+    "where records are and what they hold; without one they are looked for by their sentinels, "
+    "which is a guess. --mil names the text where it does not lie near; its references are held "
+    "against FILE, whatever path they have.";
 
 // --- ops ---
 
@@ -187,7 +343,7 @@ constexpr std::string_view kDemoNotes =
     "Emits every kernel of SET (default: the first one) at its first configuration with weights of "
     "seed 0, then holds text and weights against the goldens.";
 
-// --- explain, help ---
+// --- explain, completion, help ---
 
 constexpr Example kExplainExamples[] = {
     {"explain conv.channels", "the rule behind one diagnostic"},
@@ -196,6 +352,19 @@ constexpr Example kExplainExamples[] = {
 };
 constexpr std::string_view kExplainUsages[] = {"explain [ID] [options]"};
 constexpr OptionSpec kExplainOptions[] = {kFormat};
+
+constexpr Example kCompletionExamples[] = {
+    {"completion bash > ~/.local/share/bash-completion/completions/milc", "for bash"},
+    {"completion zsh > ~/.zfunc/_milc", "for zsh, where $fpath has ~/.zfunc"},
+    {"completion fish > ~/.config/fish/completions/milc.fish", "for fish"},
+};
+constexpr std::string_view kCompletionUsages[] = {"completion bash|zsh|fish",
+                                                  "completion configs|ids|kernels|ops|params|sets"};
+constexpr std::string_view kCompletionNotes =
+    "Writes a script that completes commands, options, their values, files, kernels, parameters, "
+    "ops and ids of diagnostics. The lists that the second form writes are what the script asks "
+    "the "
+    "program for, so that it need not be written again when they grow.";
 
 constexpr Example kHelpExamples[] = {
     {"help", "the overview"},
@@ -222,6 +391,38 @@ constexpr CommandSpec kCommands[] = {
      .notes = kCheckNotes,
      .max_args = 1,
      .run = run_check},
+    {.name = "verify",
+     .summary = "judge MIL text: names, types, shapes, weights",
+     .examples = kVerifyExamples,
+     .usages = kVerifyUsages,
+     .options = kVerifyOptions,
+     .notes = kVerifyNotes,
+     .max_args = kAnyNumber,
+     .run = run_verify},
+    {.name = "print",
+     .summary = "MIL text as written, in canonical form, or as C++",
+     .examples = kPrintExamples,
+     .usages = kPrintUsages,
+     .options = kPrintOptions,
+     .notes = kPrintNotes,
+     .max_args = kAnyNumber,
+     .run = run_print},
+    {.name = "diff",
+     .summary = "whether two programs are the same graph, and what differs",
+     .examples = kDiffExamples,
+     .usages = kDiffUsages,
+     .options = kDiffOptions,
+     .notes = kDiffNotes,
+     .max_args = kAnyNumber,
+     .run = run_diff},
+    {.name = "stats",
+     .summary = "ops, parameters, bytes and FLOPs of programs",
+     .examples = kStatsExamples,
+     .usages = kStatsUsages,
+     .options = kStatsOptions,
+     .notes = kStatsNotes,
+     .max_args = kAnyNumber,
+     .run = run_stats},
     {.name = "weights",
      .summary = "list what is in weight files",
      .examples = kWeightsExamples,
@@ -262,6 +463,14 @@ constexpr CommandSpec kCommands[] = {
      .notes = "",
      .max_args = 1,
      .run = run_explain},
+    {.name = "completion",
+     .summary = "completion of this program's command line, for a shell",
+     .examples = kCompletionExamples,
+     .usages = kCompletionUsages,
+     .options = {},
+     .notes = kCompletionNotes,
+     .max_args = 1,
+     .run = run_completion},
     {.name = "help",
      .summary = "this overview, or a command's page",
      .examples = kHelpExamples,

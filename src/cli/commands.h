@@ -8,10 +8,15 @@ namespace milgen::cli {
 
 int run_emit(Context& context, const Args& args);
 int run_check(Context& context, const Args& args);
+int run_diff(Context& context, const Args& args);
+int run_print(Context& context, const Args& args);
+int run_stats(Context& context, const Args& args);
+int run_verify(Context& context, const Args& args);
 int run_weights(Context& context, const Args& args);
 int run_ops(Context& context, const Args& args);
 int run_kernels(Context& context, const Args& args);
 int run_demo(Context& context, const Args& args);
+int run_completion(Context& context, const Args& args);
 int run_explain(Context& context, const Args& args);
 int run_help(Context& context, const Args& args);
 

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <vector>
 
+#include "cli/own_examples.h"
 #include "milgen/kernel.h"
 #include "milgen/op_builder.h"
 #include "milgen/print.h"
@@ -219,10 +220,12 @@ class Attempt {
     const Program program = kernel.finish();
     if (!program) return false;
     if (!options.empty()) call += fmt::format(", {{{}}}", options);
-    const bool several = op_.results != ResultCount::one;
+    const std::string_view member = op_.results == ResultCount::one        ? ""
+                                    : has(op_.traits, Trait::constexpr_op) ? ".mask"
+                                                                           : "[0]";
     if (takes_kernel_) call = "k" + (call.empty() ? std::string() : ", " + call);
     example.source = fmt::format("{}auto out = {}{}({});\nk.output(\"out\", out{});\n", source_,
-                                 op_.name, to, call, several ? "[0]" : "");
+                                 op_.name, to, call, member);
     example.text = print_mil(program);
     return true;
   }
@@ -313,7 +316,14 @@ class Attempt {
 }  // namespace
 
 bool make_op_example(const OpInfo& op, OpExample& example) {
-  if (has(op.traits, Trait::no_dsl) || op.results == ResultCount::none) return false;
+  if (const OwnExample* own = find_own_example(op.code)) {
+    Kernel kernel("example");
+    own->build(kernel);
+    example.source = own->source;
+    example.text = print_mil(kernel.finish());
+    return !example.text.empty();
+  }
+  if (has(op.traits, Trait::no_dsl)) return false;
   std::vector<const Param*> params;
   std::vector<std::vector<Choice>> choices;
   for (const Param& param : op.params()) {

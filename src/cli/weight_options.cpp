@@ -9,6 +9,8 @@
 
 #include "cli/files.h"
 #include "cli/format.h"
+#include "cli/mil_input.h"
+#include "milgen/print_cpp.h"
 #include "support/rule.h"
 
 namespace milgen::cli {
@@ -18,6 +20,28 @@ std::int64_t steady_ms() {
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
+
+namespace {
+
+/// The weights that a MIL text or a compiled model refers to.
+std::unique_ptr<WeightSource> weights_of_text(const Context& context, std::string_view path,
+                                              bool strict, Diagnostics& diagnostics) {
+  std::vector<MilInput> inputs;
+  Module module;
+  if (!find_mil_inputs(context, path, inputs, diagnostics)) return nullptr;
+  if (inputs.size() != 1) {
+    diagnostics.error(
+        rule<"weight.none">.id(),
+        fmt::format("the folder holds {} texts; name the one whose weights are wanted",
+                    inputs.size()),
+        Place(std::string(path)));
+    return nullptr;
+  }
+  if (!read_mil_input(context, inputs[0], module, diagnostics) || !module) return nullptr;
+  return model_weights(module, inputs[0].folder, {.strict = strict}, diagnostics);
+}
+
+}  // namespace
 
 std::unique_ptr<WeightSource> weight_source(const Context& context, const Args& args, bool& usage,
                                             Diagnostics& diagnostics) {
@@ -36,6 +60,8 @@ std::unique_ptr<WeightSource> weight_source(const Context& context, const Args& 
       return nullptr;
     }
     source = seeded_weights(seed);
+  } else if (from.ends_with(".mil") || from.ends_with(".mlmodelc")) {
+    source = weights_of_text(context, from, args.has("--strict"), diagnostics);
   } else {
     source = open_weights(context.resolve(from), {.strict = args.has("--strict")}, diagnostics);
   }

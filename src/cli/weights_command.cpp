@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <istream>
 #include <iterator>
@@ -10,10 +9,10 @@
 #include <set>
 
 #include "cli/commands.h"
-#include "cli/files.h"
 #include "cli/format.h"
 #include "cli/json.h"
 #include "milgen/emit.h"
+#include "milgen/module.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
 
@@ -23,76 +22,6 @@ namespace {
 /// What MIL texts near a weight file say about its records: a weight file itself knows no names and
 /// no shapes. Key: file name and record offset.
 using BlobUses = std::map<std::pair<std::string, std::uint64_t>, WeightReference>;
-
-/// The text between `open` and the next `close` behind `at`, which moves behind it.
-std::string_view between(std::string_view text, std::size_t& at, std::string_view open,
-                         std::string_view close) {
-  const std::size_t begin = text.find(open, at);
-  if (begin == std::string_view::npos) return {};
-  const std::size_t end = text.find(close, begin + open.size());
-  if (end == std::string_view::npos) return {};
-  at = end + close.size();
-  return text.substr(begin + open.size(), end - begin - open.size());
-}
-
-/// "[64, 64, 1, 1]" without its brackets; false when a dim is no number.
-bool parse_dims(std::string_view text, Shape& shape) {
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view digits = text.substr(0, comma);
-    std::int64_t dim = 0;
-    const auto result = std::from_chars(digits.data(), digits.data() + digits.size(), dim);
-    if (result.ec != std::errc() || result.ptr != digits.data() + digits.size()) return false;
-    shape.push_back(dim);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 1);
-    while (text.starts_with(' ')) text.remove_prefix(1);
-  }
-  return true;
-}
-
-/// Reads the statements that refer to weight files, whatever else the text is:
-///     tensor<fp16, [64, 64, 1, 1]> w = const()[..., val = tensor<...>(BLOBFILE(path =
-///     string("@model_path/weights/w.bin"), offset = uint64(64)))];
-void collect_references(std::string_view text, std::vector<WeightReference>& references) {
-  constexpr std::string_view kBlob = "BLOBFILE";
-  // A statement is shorter than this; looking further would make an odd text a slow one.
-  constexpr std::size_t kNearbyBytes = 8192;
-  std::size_t at = 0;
-  while ((at = text.find(kBlob, at)) != std::string_view::npos) {
-    const std::size_t blob = at;
-    at += kBlob.size();
-    const std::string_view after = text.substr(blob, kNearbyBytes);
-    std::size_t inside = 0;
-    const std::string_view path = between(after, inside, "string(\"", "\"");
-    const std::string_view offset = between(after, inside, "uint64(", ")");
-    std::string_view statement = text.substr(0, blob);
-    if (statement.size() > kNearbyBytes) statement.remove_prefix(statement.size() - kNearbyBytes);
-    if (const std::size_t end = statement.rfind(';'); end != std::string_view::npos) {
-      statement.remove_prefix(end + 1);
-    }
-    std::string_view left = statement.substr(0, statement.find('='));
-    while (!left.empty() && (left.back() == ' ' || left.back() == '\t')) left.remove_suffix(1);
-    const std::size_t name_at = left.find_last_of(" \t\n{>");
-    WeightReference reference;
-    reference.name = name_at == std::string_view::npos ? left : left.substr(name_at + 1);
-    reference.path = path;
-    std::size_t type_at = 0;
-    // The first statement of a function stands behind its inputs, whose types come first.
-    const std::size_t type_begin = left.rfind("tensor<");
-    if (type_begin == std::string_view::npos || path.empty() || offset.empty()) continue;
-    const std::string_view type = left.substr(type_begin);
-    reference.dtype = dtype_from_name(between(type, type_at, "<", ","));
-    const auto result =
-        std::from_chars(offset.data(), offset.data() + offset.size(), reference.offset);
-    type_at = 0;
-    if (reference.dtype == DType::none || result.ptr != offset.data() + offset.size() ||
-        !parse_dims(between(type, type_at, "[", "]"), reference.shape)) {
-      continue;
-    }
-    references.push_back(std::move(reference));
-  }
-}
 
 std::vector<std::string> files_below(const Context& context, const std::string& dir,
                                      std::string_view extension) {
@@ -110,10 +39,250 @@ std::vector<std::string> files_below(const Context& context, const std::string& 
   return out;
 }
 
+/// References of texts, and by the name of the file and the offset what each record is.
+struct Texts {
+  std::vector<WeightReference> references;
+  BlobUses uses;
+
+  void add(const Module& text) {
+    const std::size_t before = references.size();
+    std::vector<WeightReference> more = weight_references(text);
+    references.insert(references.end(), std::make_move_iterator(more.begin()),
+                      std::make_move_iterator(more.end()));
+    for (std::size_t i = before; i < references.size(); ++i) {
+      uses.emplace(std::pair(file_name(references[i].path), references[i].offset), references[i]);
+    }
+  }
+  static std::string file_name(const std::string& path) {
+    return std::filesystem::path(path).filename().string();
+  }
+};
+
+/// What the command line asks for, found on the disk.
+struct Request {
+  std::vector<std::string> files;
+  Texts texts;
+  /// References that are held against the files: those of the folder's own texts, or of --mil.
+  std::vector<WeightReference> checked;
+  CheckWeightsOptions how;
+  std::string folder;
+};
+
+bool find_files(const Context& context, const std::string& path, Request& request,
+                Diagnostics& diagnostics) {
+  namespace fs = std::filesystem;
+  std::error_code code;
+  if (path == "-" || !fs::is_directory(context.resolve(path), code)) {
+    request.files.push_back(path);
+    return true;
+  }
+  request.folder = path;
+  request.files = files_below(context, path, ".bin");
+  const std::vector<std::string> inner = files_below(context, path + "/weights", ".bin");
+  request.files.insert(request.files.end(), inner.begin(), inner.end());
+  if (!request.files.empty()) return true;
+  diagnostics.error(rule<"blob.none">.id(),
+                    "the folder has no weight file, NAME.bin or weights/NAME.bin", Place(path));
+  return false;
+}
+
+/// The texts of the folder, or beside the file, and those one folder above.
+void read_texts_nearby(const Context& context, const std::string& path, Request& request) {
+  std::string folder = request.folder;
+  if (folder.empty()) {
+    folder = path == "-" ? "" : std::filesystem::path(path).parent_path().string();
+  }
+  const std::string own = folder.empty() ? "." : folder;
+  for (const std::string& where : {own, folder.empty() ? std::string("..") : folder + "/.."}) {
+    for (const std::string& mil : files_below(context, where, ".mil")) {
+      // What can be read of a text is used, and whatever is wrong with it is not asked for here.
+      Diagnostics ignored;
+      request.texts.add(read_mil(context.resolve(mil), ignored));
+    }
+    if (where == own && !request.folder.empty()) request.checked = request.texts.references;
+  }
+}
+
+/// The text of --mil. Of references to several files those to the named one are meant; a text that
+/// refers to one file alone means it whatever it is called.
+bool read_named_text(const Context& context, std::string_view mil, Request& request,
+                     Diagnostics& diagnostics) {
+  const Module text = read_mil(context.resolve(mil), diagnostics);
+  if (!text) return false;
+  request.texts.add(text);
+  request.checked = request.texts.references;
+  if (!request.folder.empty()) return true;
+  const std::string wanted = Texts::file_name(request.files[0]);
+  std::set<std::string> named;
+  for (const WeightReference& reference : request.checked) {
+    named.insert(Texts::file_name(reference.path));
+  }
+  if (named.contains(wanted)) {
+    std::erase_if(request.checked, [&](const WeightReference& reference) {
+      return Texts::file_name(reference.path) != wanted;
+    });
+  } else if (named.size() != 1) {
+    diagnostics.error(rule<"weight.text">.id(),
+                      named.empty() ? std::string("the text refers to no weight file")
+                                    : fmt::format("the text refers to {}, none of them called '{}'",
+                                                  counted(named.size(), "weight file"), wanted),
+                      Place(std::string(mil)));
+    return false;
+  }
+  request.texts.uses.clear();
+  for (const WeightReference& reference : request.checked) {
+    request.texts.uses.emplace(std::pair(wanted, reference.offset), reference);
+  }
+  // There is no file to go back to behind what came from a pipe.
+  if (request.files[0] == "-") request.checked.clear();
+  request.how.file = context.resolve(request.files[0]);
+  return true;
+}
+
+/// The records of `file` that texts refer to, for a reader that cannot walk it.
+std::vector<RecordReference> references_to(const std::string& file, const BlobUses& uses) {
+  std::vector<RecordReference> references;
+  const std::string name = Texts::file_name(file);
+  for (auto use = uses.lower_bound({name, 0}); use != uses.end() && use->first.first == name;
+       ++use) {
+    std::int64_t count = 0;
+    // What no file can hold is reported with the other references that do not fit.
+    if (weight_dtype_code(use->second.dtype) == 0) continue;
+    if (!element_count(use->second.shape, count)) continue;
+    references.push_back({use->second.name, use->second.offset, use->second.dtype,
+                          static_cast<std::uint64_t>(count)});
+  }
+  return references;
+}
+
+/// Weight files, one after the other, as a table and as JSON.
+class Listing {
+ public:
+  Listing(const Context& context, const BlobUses& uses, bool lenient)
+      : context_(context), uses_(uses), lenient_(lenient) {
+    root_["files"] = Json::array();
+  }
+
+  void add(const std::string& file, Diagnostics& diagnostics) {
+    std::string from_stdin;
+    if (file == "-") from_stdin.assign(std::istreambuf_iterator<char>(context_.streams.in), {});
+    const std::vector<RecordReference> references = references_to(file, uses_);
+    ReadOptions how;
+    if (lenient_) how = {references.empty() ? ReadMode::guess : ReadMode::lenient, references};
+    WeightFileReader reader;
+    Diagnostics faults;
+    const auto open = [&](const ReadOptions& options, Diagnostics& out) {
+      return file == "-" ? reader.open(std::as_bytes(std::span(from_stdin)), "-", out, options)
+                         : reader.open(context_.resolve(file), out, options);
+    };
+    const bool sound = open(how, faults);
+    add_records(file, reader, how.mode, sound, faults);
+    std::string_view hint;
+    if (!lenient_ && !faults.empty()) {
+      const std::size_t strict_records = reader.records().size();
+      Diagnostics ignored;
+      if (faults.all().back().id == "blob.text") {
+        hint = "'milc weights DIR' lists the weight files of a folder";
+      } else if (open({ReadMode::guess, {}}, ignored) && reader.records().size() > strict_records) {
+        hint = "--lenient lists what can be made out";
+      }
+    }
+    append(faults, hint, diagnostics);
+  }
+
+  const std::string& text() const { return text_; }
+  Json& json() { return root_; }
+
+ private:
+  /// `hint` is a note to the last of `faults`.
+  static void append(const Diagnostics& faults, std::string_view hint, Diagnostics& diagnostics) {
+    for (std::size_t i = 0; i < faults.all().size(); ++i) {
+      Diagnostic& added = diagnostics.add(faults.all()[i]);
+      const bool is_last = i + 1 == faults.all().size();
+      if (is_last && !hint.empty()) added.notes.push_back({std::string(hint), {}});
+    }
+  }
+
+  static std::string_view mode_name(ReadMode mode) {
+    constexpr std::string_view kNames[] = {"strict", "lenient", "guess"};
+    return kNames[static_cast<std::size_t>(mode)];
+  }
+
+  void add_records(const std::string& file, const WeightFileReader& reader, ReadMode mode,
+                   bool sound, const Diagnostics& faults) {
+    Json entry;
+    entry["path"] = file;
+    entry["bytes"] = reader.file_bytes();
+    entry["mode"] = std::string(mode_name(mode));
+    entry["sound"] = sound;
+    entry["records"] = Json::array();
+    Table table;
+    table.right_align({0, 4, 5, 6, 7});
+    table.row({"#", "name", "dtype", "shape", "elements", "record", "data", "bytes", "sha256"});
+    for (std::size_t i = 0; i < reader.records().size(); ++i) {
+      add_record(file, reader, i, table, entry["records"]);
+    }
+    const bool read = std::ranges::none_of(
+        faults.all(), [](const Diagnostic& fault) { return fault.id.starts_with("file."); });
+    if (read) {
+      text_ += fmt::format("{}: {}{}, {}\n", file, counted(reader.records().size(), "record"),
+                           mode == ReadMode::guess ? " (a guess)" : "",
+                           counted(reader.file_bytes(), "byte"));
+    }
+    if (!reader.records().empty()) text_ += table.text("  ");
+    root_["files"].push_back(std::move(entry));
+  }
+
+  void add_record(const std::string& file, const WeightFileReader& reader, std::size_t index,
+                  Table& table, Json& rows) const {
+    const WeightRecord& record = reader.records()[index];
+    const auto use = uses_.find({Texts::file_name(file), record.offset});
+    const bool known = use != uses_.end();
+    const std::string name = known ? use->second.name : "-";
+    const std::string shape = known ? to_string(use->second.shape) : "-";
+    const std::span<const std::byte> payload = reader.payload(record);
+    const bool inside = payload.size() == record.size_bytes;
+    const std::string digest = inside ? sha256_hex(payload) : "-";
+    const std::uint64_t elements = element_count(record);
+    table.row({std::to_string(index), name, std::string(dtype_name(record.dtype)), shape,
+               std::to_string(elements), std::to_string(record.offset),
+               std::to_string(record.data_offset), std::to_string(record.size_bytes), digest});
+    Json row;
+    row["index"] = index;
+    row["name"] = known ? Json(name) : Json(nullptr);
+    row["dtype"] = std::string(dtype_name(record.dtype));
+    row["shape"] = known ? to_json(use->second.shape) : Json(nullptr);
+    row["elements"] = elements;
+    row["record_offset"] = record.offset;
+    row["data_offset"] = record.data_offset;
+    row["bytes"] = record.size_bytes;
+    row["sha256"] = inside ? Json(digest) : Json(nullptr);
+    rows.push_back(std::move(row));
+  }
+
+  const Context& context_;
+  const BlobUses& uses_;
+  bool lenient_;
+  Json root_;
+  std::string text_;
+};
+
+/// Holds references against the files, whose own faults have been reported already.
+void check_references(const Context& context, const Request& request, Diagnostics& diagnostics) {
+  Diagnostics of_references;
+  check_weights(request.checked, context.resolve(request.folder), of_references, request.how);
+  std::set<std::string> reported;
+  for (const Diagnostic& known : diagnostics.all()) {
+    reported.insert(known.place.file + known.message);
+  }
+  for (const Diagnostic& found : of_references.all()) {
+    if (reported.insert(found.place.file + found.message).second) diagnostics.add(found);
+  }
+}
+
 }  // namespace
 
 int run_weights(Context& context, const Args& args) {
-  namespace fs = std::filesystem;
   Diagnostics diagnostics;
   if (args.positionals().empty()) {
     diagnostics.error(rule<"usage.argument">.id(), "a weight file or a folder is to be named");
@@ -122,111 +291,24 @@ int run_weights(Context& context, const Args& args) {
   std::string path = args.positionals()[0];
   while (path.size() > 1 && path.ends_with('/')) path.pop_back();
 
-  std::vector<std::string> files;
-  std::vector<std::string> text_folders;
-  std::error_code code;
-  std::string from_stdin;
-  if (path == "-") {
-    from_stdin.assign(std::istreambuf_iterator<char>(context.streams.in), {});
-    files.push_back(path);
-  } else if (fs::is_directory(context.resolve(path), code)) {
-    files = files_below(context, path, ".bin");
-    const std::vector<std::string> inner = files_below(context, path + "/weights", ".bin");
-    files.insert(files.end(), inner.begin(), inner.end());
-    text_folders = {path, path + "/.."};
-    if (files.empty()) {
-      diagnostics.error(rule<"blob.none">.id(),
-                        "the folder has no weight file, NAME.bin or weights/NAME.bin", Place(path));
-      return context.fail(diagnostics);
-    }
-  } else {
-    files.push_back(path);
-    const std::string folder = fs::path(path).parent_path().string();
-    text_folders = {folder.empty() ? "." : folder, folder.empty() ? ".." : folder + "/.."};
+  Request request;
+  request.how.lenient = args.has("--lenient");
+  if (!find_files(context, path, request, diagnostics)) return context.fail(diagnostics);
+  if (!args.has("--mil")) {
+    read_texts_nearby(context, path, request);
+  } else if (!read_named_text(context, args.value("--mil"), request, diagnostics)) {
+    return context.fail(diagnostics);
   }
-  BlobUses uses;
-  std::vector<WeightReference> of_folder;
-  for (const std::string& folder : text_folders) {
-    for (const std::string& mil : files_below(context, folder, ".mil")) {
-      std::string text;
-      Diagnostics ignored;
-      std::vector<WeightReference> references;
-      if (read_text(context.resolve(mil), text, ignored)) collect_references(text, references);
-      for (const WeightReference& reference : references) {
-        uses.emplace(std::pair(fs::path(reference.path).filename().string(), reference.offset),
-                     reference);
-      }
-      if (folder == path) {
-        of_folder.insert(of_folder.end(), references.begin(), references.end());
-      }
-    }
-  }
+  Listing listing(context, request.texts.uses, request.how.lenient);
+  for (const std::string& file : request.files) listing.add(file, diagnostics);
+  check_references(context, request, diagnostics);
 
-  const bool json = args.value("--format") == "json";
-  Json root;
-  root["files"] = Json::array();
-  std::string out;
-  for (const std::string& file : files) {
-    WeightFileReader reader;
-    Diagnostics faults;
-    const bool opened = file == "-" ? reader.open(std::as_bytes(std::span(from_stdin)), "-", faults)
-                                    : reader.open(context.resolve(file), faults);
-    diagnostics.append(faults);
-    Json entry;
-    entry["path"] = file;
-    entry["bytes"] = reader.file_bytes();
-    entry["sound"] = opened;
-    entry["records"] = Json::array();
-    Table table;
-    table.right_align({0, 4, 5, 6, 7});
-    table.row({"#", "name", "dtype", "shape", "elements", "record", "data", "bytes", "sha256"});
-    std::size_t index = 0;
-    for (const WeightRecord& record : reader.records()) {
-      const auto use = uses.find({fs::path(file).filename().string(), record.offset});
-      const bool known = use != uses.end();
-      const std::string name = known ? use->second.name : "-";
-      const std::string shape = known ? to_string(use->second.shape) : "-";
-      const std::span<const std::byte> payload = reader.payload(record);
-      const bool inside = payload.size() == record.size_bytes;
-      const std::string digest = inside ? sha256_hex(payload) : "-";
-      const std::uint64_t elements = record.dtype == DType::none ? 0 : element_count(record);
-      table.row({std::to_string(index), name, std::string(dtype_name(record.dtype)), shape,
-                 std::to_string(elements), std::to_string(record.offset),
-                 std::to_string(record.data_offset), std::to_string(record.size_bytes), digest});
-      Json row;
-      row["index"] = index++;
-      row["name"] = known ? Json(name) : Json(nullptr);
-      row["dtype"] = std::string(dtype_name(record.dtype));
-      row["shape"] = known ? to_json(use->second.shape) : Json(nullptr);
-      row["elements"] = elements;
-      row["record_offset"] = record.offset;
-      row["data_offset"] = record.data_offset;
-      row["bytes"] = record.size_bytes;
-      row["sha256"] = inside ? Json(digest) : Json(nullptr);
-      entry["records"].push_back(std::move(row));
-    }
-    const bool read = std::ranges::none_of(
-        faults.all(), [](const Diagnostic& fault) { return fault.id.starts_with("file."); });
-    if (read)
-      out += fmt::format("{}: {}, {}\n", file, counted(reader.records().size(), "record"),
-                         counted(reader.file_bytes(), "byte"));
-    if (!reader.records().empty()) out += table.text("  ");
-    root["files"].push_back(std::move(entry));
+  if (args.value("--format") == "json") {
+    listing.json()["diagnostics"] = to_json(context, diagnostics);
+    context.streams.out << json_text(listing.json());
+  } else {
+    context.streams.out << listing.text();
   }
-  // What the folder's texts refer to, held against its files; those have been reported already.
-  Diagnostics of_references;
-  check_weights(of_folder, context.resolve(path), of_references);
-  std::set<std::string> reported;
-  for (const Diagnostic& known : diagnostics.all())
-    reported.insert(known.place.file + known.message);
-  for (const Diagnostic& found : of_references.all()) {
-    if (reported.insert(found.place.file + found.message).second) diagnostics.add(found);
-  }
-  if (json) {
-    root["diagnostics"] = to_json(context, diagnostics);
-    out = json_text(root);
-  }
-  context.streams.out << out;
   context.report(diagnostics);
   return diagnostics.has_errors() ? kExitFailed : kExitDone;
 }

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "ir/canonical.h"
+#include "milgen/control_flow.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
 #include "support/text.h"
@@ -141,6 +142,8 @@ std::string Builder::describe(ValueId value) const {
   std::string_view what = "value";
   if (record.def == kNone) {
     what = "input";
+    if (graph->types.kind(record.type) == TypeKind::state) what = "state";
+    if (graph->block_of(value) != kRootBlock) what = "loop variable";
   } else if (const Const* constant = graph->constant_of(value)) {
     what = constant->kind == ConstKind::weight ? "weight" : "constant";
   } else if (value_name.empty()) {
@@ -153,6 +156,45 @@ void Builder::note_made(Diagnostic& diagnostic, ValueId value) const {
   diagnostic.notes.push_back({fmt::format("{} is {}, made here", describe(value),
                                           to_string(graph->types.view(graph->value(value).type))),
                               Place(graph->loc_of(value))});
+}
+
+BlockId Builder::open_block(std::span<const TypeId> inputs, Loc where) {
+  const std::uint32_t depth = graph->block(graph->current_block()).depth + 1;
+  if (depth > kMostNestedBlocks) {
+    if (!told_depth_) {
+      diagnostics.error(
+          rule<"block.depth">.id(),
+          fmt::format("the block is nested {} deep; the deepest is {}", depth, kMostNestedBlocks),
+          where);
+    }
+    told_depth_ = true;
+    return kNone;
+  }
+  for (const TypeId type : inputs) {
+    if (graph->types.kind(type) != TypeKind::state) continue;
+    diagnostics.error(rule<"state.value">.id(),
+                      fmt::format("an input of the block is {}, but a block sees the states of its "
+                                  "kernel itself",
+                                  to_string(graph->types.view(type))),
+                      where);
+    return kNone;
+  }
+  return graph->open_block(inputs, where);
+}
+
+bool Builder::check_visible(ValueId value, std::string_view what, Loc where) {
+  const BlockRecord& block = graph->block(graph->block_of(value));
+  if (block.open) return true;
+  Diagnostic& report = diagnostics.error(
+      rule<"block.scope">.id(),
+      fmt::format("{} is {}, which belongs to a block{} and is not known outside of it", what,
+                  describe(value),
+                  block.owner == kNone
+                      ? std::string()
+                      : fmt::format(" of {}", op_info(graph->op(block.owner).code).name)),
+      where);
+  note_made(report, value);
+  return false;
 }
 
 bool Builder::check_open(Loc where) {
@@ -217,6 +259,13 @@ std::int64_t Value::dim(int axis) const {
 
 namespace detail {
 
+Shape element_shape(Value value) {
+  if (value.poisoned() || !value.given()) return {};
+  const Graph& graph = *value.builder()->graph;
+  const TypeView type = graph.types.view(graph.value(value.id()).type);
+  return type.element == nullptr ? Shape() : Shape(type.element->shape);
+}
+
 void set_name(Value value, std::string_view name, Loc loc) {
   if (value.poisoned() || !value.given()) return;
   Builder& builder = *value.builder();
@@ -277,10 +326,13 @@ enum class ArgumentKind : std::uint8_t { value, integer, ints, real, text };
 
 /// A result type on its way from inference into the graph.
 struct PendingResult {
-  TypeId type;  // kNone: dtype and dims say it
-  DType dtype;
-  std::size_t first;  // into OpScratch::dims
+  TypeId type;        // kNone: the rest says it
+  DType dtype;        // of a dictionary: the keys'
+  std::size_t first;  // into OpScratch::dims: of a list, the elements'
   std::size_t count;
+  TypeKind kind = TypeKind::tensor;
+  std::int64_t length = 0;     // of a list
+  DType values = DType::none;  // of a dictionary
 };
 
 }  // namespace
@@ -340,11 +392,12 @@ std::uint16_t param_index(const OpInfo& op, std::string_view name) {
 class GraphInferContext final : public InferContext {
  public:
   GraphInferContext(Builder& builder, const OpInfo& op, std::span<const Operand> operands,
-                    OpScratch& scratch, Loc loc)
+                    std::span<const BlockId> blocks, OpScratch& scratch, Loc loc)
       : InferContext(op, builder.opset),
         builder_(builder),
         graph_(*builder.graph),
         operands_(operands),
+        blocks_(blocks),
         scratch_(scratch),
         loc_(loc) {
     scratch.results.clear();
@@ -357,7 +410,7 @@ class GraphInferContext final : public InferContext {
       scratch.constants.resize(count);
       scratch.texts.resize(count);
     }
-    if (scratch.views.size() < count) scratch.views.resize(count);
+    if (scratch.views.size() <= count) scratch.views.resize(count + 1);
     const std::span<const Param> params = op.signatures.back().params;
     std::size_t arguments = 0;
     for (std::size_t i = 0; i < count;) {
@@ -367,6 +420,10 @@ class GraphInferContext final : public InferContext {
       for (; i < count && operands[i].param == param; ++i) fill(i);
       scratch.views[arguments++] = {params[param].name,
                                     std::span(scratch.values).subspan(first, i - first)};
+    }
+    // The elements of a list may be scalars.
+    if (op.code == OpCode::make_list && find_operand_of(kElemShape) == nullptr) {
+      scratch.views[arguments++] = {kElemShape, {}};
     }
     set_arguments(std::span(scratch.views).first(arguments));
   }
@@ -390,21 +447,46 @@ class GraphInferContext final : public InferContext {
     const Operand* operand = find_operand(param, index);
     scratch_.pending.push_back({graph_.value(operand->value).type, DType::none, 0, 0});
   }
-  // Lists and states have no values in the DSL yet that could bring an op of theirs here; the
-  // result then has the element's type, which the caller checks.
   void result_list(DType dtype, std::span<const std::int64_t> element_shape,
-                   std::int64_t) override {
+                   std::int64_t length) override {
     result(dtype, element_shape);
+    scratch_.pending.back().kind = TypeKind::list;
+    scratch_.pending.back().length = length;
+  }
+  void result_dict(DType key, DType value) override {
+    result(key, {});
+    scratch_.pending.back().kind = TypeKind::dict;
+    scratch_.pending.back().values = value;
   }
   void result_element(std::string_view param) override {
     const TypeView container = type(param, 0);
     if (container.element != nullptr) result(container.element->dtype, container.element->shape);
   }
 
+  int block_count() const override { return static_cast<int>(blocks_.size()); }
+  int block_inputs(int block) const override {
+    return static_cast<int>(block_record(block).inputs);
+  }
+  TypeView block_input(int block, int index) const override {
+    return type_of(block_record(block).first_input + static_cast<ValueId>(index));
+  }
+  int block_outputs(int block) const override {
+    return static_cast<int>(block_record(block).outputs);
+  }
+  TypeView block_output(int block, int index) const override {
+    return type_of(graph_.block_outputs(block_record(block))[static_cast<std::size_t>(index)]);
+  }
+
   /// The results' types in the graph, or false after a report when there cannot be such a value.
   bool take_results() {
     for (const PendingResult& result : scratch_.pending) {
       if (result.type != kNone) {  // that of an argument, which was checked when it was made
+        if (graph_.types.kind(result.type) == TypeKind::state) {
+          error(rule<"state.value">, {},
+                fmt::format("the result is {}, but a state is an input and no op gives one",
+                            to_string(graph_.types.view(result.type))));
+          return false;
+        }
         scratch_.results.push_back(result.type);
         continue;
       }
@@ -427,7 +509,7 @@ class GraphInferContext final : public InferContext {
                           to_string({.dtype = result.dtype, .shape = shape})));
       }
       if (failed()) return false;
-      scratch_.results.push_back(graph_.types.tensor(result.dtype, shape));
+      scratch_.results.push_back(make_type(result, shape));
     }
     return true;
   }
@@ -450,6 +532,18 @@ class GraphInferContext final : public InferContext {
   }
 
  private:
+  static constexpr std::string_view kElemShape = "elem_shape";
+
+  TypeId make_type(const PendingResult& result, std::span<const std::int64_t> shape) {
+    if (result.kind == TypeKind::dict) return graph_.types.dict(result.dtype, result.values);
+    const TypeId tensor = graph_.types.tensor(result.dtype, shape);
+    return result.kind == TypeKind::list ? graph_.types.list(tensor, result.length) : tensor;
+  }
+  const BlockRecord& block_record(int block) const {
+    return graph_.block(blocks_[static_cast<std::size_t>(block)]);
+  }
+  TypeView type_of(ValueId value) const { return graph_.types.view(graph_.value(value).type); }
+
   /// Makes the view of operand `i`.
   void fill(std::size_t i) {
     ArgumentValue& view = scratch_.values[i];
@@ -457,10 +551,23 @@ class GraphInferContext final : public InferContext {
     view.type = graph_.types.view(record.type);
     view.constant = nullptr;
     const Const* constant = graph_.constant_of(operands_[i].value);
-    if (constant == nullptr) return;
     ConstView& out = scratch_.constants[i];
     out.dtype = view.type.dtype;
     out.shape = view.type.shape;
+    if (constant == nullptr) {
+      // What a constexpr op gives is known when the program is compiled, though not here.
+      // Attributes hold values only, no names.
+      if (record.def == kNone || op().written_as_attributes(opset()) ||
+          !milgen::has(op_info(graph_.op(record.def).code).traits, Trait::constexpr_op)) {
+        return;
+      }
+      out.ints = {};
+      out.reals = {};
+      out.texts = {};
+      out.known = false;
+      view.constant = &out;
+      return;
+    }
     out.ints = graph_.ints(*constant);
     out.reals = graph_.reals(*constant);
     out.known = constant->kind != ConstKind::weight && constant->kind != ConstKind::fill;
@@ -470,6 +577,13 @@ class GraphInferContext final : public InferContext {
       out.texts = {&scratch_.texts[i], 1};
     }
     view.constant = &out;
+  }
+  const Operand* find_operand_of(std::string_view param) const {
+    const std::span<const Param> params = op().signatures.back().params;
+    for (const Operand& operand : operands_) {
+      if (params[operand.param].name == param) return &operand;
+    }
+    return nullptr;
   }
   const Operand* find_operand(std::string_view param, int index) const {
     const ArgumentView* argument = find(param);
@@ -482,6 +596,7 @@ class GraphInferContext final : public InferContext {
   Builder& builder_;
   Graph& graph_;
   std::span<const Operand> operands_;
+  std::span<const BlockId> blocks_;
   OpScratch& scratch_;
   Loc loc_;
 };
@@ -589,6 +704,13 @@ OpArgument& OpBuilder::add(std::string_view param) {
   OpArgument& out = scratch_->arguments.emplace_back();
   out.param = index;
   return out;
+}
+
+void OpBuilder::block(const Block& value) {
+  if (builder_ == nullptr) builder_ = value.builder_;
+  if (value.builder_ != builder_) mixed_ = true;
+  if (value.id_ == kNone) poisoned_ = true;
+  if (block_count_ < kMostBlocks) blocks_[block_count_++] = value.id_;
 }
 
 void OpBuilder::element(std::string_view param, Value value) {
@@ -756,10 +878,12 @@ void Builder::build(OpBuilder& op) {
     if (dtype == DType::none) {
       dtype = resolve(param, {DType::fp16, DType::fp32});
       // log's epsilon of 1e-45 would be 0 as a half; where nothing else shares its domain, the op
-      // lets it be wider than x.
-      if (is_float(dtype) && value != 0 && round_to(dtype, value) == 0 &&
-          param.domain != info.result_domain && param.dtypes.has(DType::fp32) &&
-          std::ranges::count(params, param.domain, &Param::domain) == 1) {
+      // lets it be wider than x. It does not before ios17.
+      const std::span<const Param> own = info.params(opset);
+      const auto known_as = std::ranges::find(own, param.name, &Param::name);
+      if (is_float(dtype) && value != 0 && round_to(dtype, value) == 0 && known_as != own.end() &&
+          known_as->domain != info.result_domain && param.dtypes.has(DType::fp32) &&
+          std::ranges::count(own, known_as->domain, &Param::domain) == 1) {
         dtype = DType::fp32;
       }
     }
@@ -930,15 +1054,72 @@ void Builder::build(OpBuilder& op) {
         break;
     }
   }
-  if (op.poisoned_) return;
-  GraphInferContext context(*this, info, operands, s, op.loc_);
-  if (!infer_op(context) || !context.take_results()) {
-    op.poisoned_ = true;
+  if (!op.poisoned_) add_checked(op);
+}
+
+void Builder::add_checked(OpBuilder& op) {
+  const OpInfo& info = *op.info_;
+  OpScratch& s = *op.scratch_;
+  const std::span<const BlockId> blocks = std::span(op.blocks_).first(op.block_count_);
+  op.poisoned_ = true;
+  if (graph->block_count() > 1 &&
+      (!check_operands(info, s.operands, op.loc_) || !check_blocks(op))) {
     return;
   }
-  const OpId id = graph->add_op(op.code_, operands, s.results, op.loc_);
+  GraphInferContext context(*this, info, s.operands, blocks, s, op.loc_);
+  if (!infer_op(context) || !context.take_results()) return;
+  op.poisoned_ = false;
+  OpId id = kNone;
+  if (op.code_ == OpCode::coreml_update_state) {
+    // Which no text has (mil_text_format, section 2). Its state stands before its value, as do
+    // input and data of write_state.
+    graph->add_op(OpCode::write_state, s.operands, {}, op.loc_);
+    id = graph->add_op(OpCode::read_state, std::span(s.operands).first(1), s.results, op.loc_);
+  } else if (blocks.empty()) {
+    id = graph->add_op(op.code_, s.operands, s.results, op.loc_);
+  } else {
+    id = graph->add_op(op.code_, s.operands, blocks, s.results, op.loc_);
+  }
   op.first_result_ = graph->op(id).first_result;
   op.results_ = graph->op(id).results;
+}
+
+bool Builder::check_operands(const OpInfo& info, std::span<const Operand> operands, Loc where) {
+  const std::span<const Param> params = info.signatures.back().params;
+  return std::ranges::all_of(operands, [&](const Operand& operand) {
+    return check_visible(operand.value,
+                         fmt::format("{}: {}", info.name, params[operand.param].name), where);
+  });
+}
+
+bool Builder::check_blocks(const OpBuilder& op) {
+  const auto refuse = [&](Rule broken, const std::string& message) {
+    diagnostics.error(broken.id(), fmt::format("{}: {}", op.info_->name, message), op.loc_);
+    return false;
+  };
+  const std::uint32_t taken = takes_blocks(op.code_) ? kNestedBlocks : 0;
+  // How many an op with blocks takes is what its inference says.
+  if (taken == 0 && op.block_count_ != 0) {
+    return refuse(rule<"block.count">,
+                  fmt::format("the op has {} blocks but takes 0", op.block_count_));
+  }
+  for (const BlockId id : std::span(op.blocks_).first(op.block_count_)) {
+    const BlockRecord& block = graph->block(id);
+    if (block.open || block.owner != kNone || block.parent != graph->current_block()) {
+      return refuse(rule<"block.place">,
+                    block.open ? "the block is still open"
+                    : block.owner != kNone
+                        ? fmt::format("the block is that of {} already",
+                                      op_info(graph->op(block.owner).code).name)
+                        : std::string("the block was not made where the op stands"));
+    }
+    if (op.code_ == OpCode::cond && block.inputs != 0) {
+      return refuse(
+          rule<"block.inputs">,
+          fmt::format("the block takes {} values but that of cond takes none", block.inputs));
+    }
+  }
+  return true;
 }
 
 }  // namespace milgen

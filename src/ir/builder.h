@@ -12,6 +12,9 @@
 
 namespace milgen {
 
+/// How deep blocks nest.
+inline constexpr std::uint32_t kMostNestedBlocks = 256;
+
 class Builder {
  public:
   Builder(std::string_view kernel_name, Opset kernel_opset, Loc kernel_loc)
@@ -48,6 +51,11 @@ class Builder {
   std::string describe(ValueId value) const;
   Value handle(ValueId id) { return {this, id}; }
   Value poison() { return {this, kPoison}; }
+  /// Opens a nested block with inputs of these types; kNone after a report when it cannot be.
+  BlockId open_block(std::span<const TypeId> inputs, Loc where);
+  /// Reports `block.scope` unless ops of the block that is open now see `value`. `what` says what
+  /// it is to be: "add: x".
+  bool check_visible(ValueId value, std::string_view what, Loc where);
 
   /// Checks the arguments that `op` has collected and adds the op.
   void build(OpBuilder& op);
@@ -69,8 +77,12 @@ class Builder {
 
  private:
   void check_kernel_name();
+  bool check_operands(const OpInfo& info, std::span<const Operand> operands, Loc where);
+  bool check_blocks(const OpBuilder& op);
+  void add_checked(OpBuilder& op);
 
   bool told_finished_ = false;
+  bool told_depth_ = false;
   std::vector<std::uint32_t> output_of_;  // by ValueId: its place among the outputs, or kNone
   std::pmr::vector<ValueId> owners_;      // by NameId; in the memory of the graph
 };

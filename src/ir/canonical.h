@@ -22,19 +22,34 @@ class Canonical {
  public:
   explicit Canonical(const Graph& graph);
 
-  /// Ops that an output needs: post-order from the outputs as declared, operands in table order.
+  /// Ops that an output or a state needs, in the order of the text: in each block post-order from
+  /// its outputs as declared, operands in table order, what a nested block takes from outside
+  /// before the op that has the block, then what writes to states. The ops of a nested block stand
+  /// behind the op that has it. Inlined constants are among them, although they have no line.
   std::pmr::vector<OpId> order;
   /// By ValueId; empty for values that are not printed.
   std::pmr::vector<std::string_view> names;
   /// Constants that stand in weight files, in the order of their first use.
   std::pmr::vector<ValueId> weights;
-  /// By place in Graph::inputs: whether an output needs it.
+  /// By ValueRecord::result of an input: whether an output needs it.
   std::pmr::vector<bool> input_needed;
+  /// By OpId, empty when there is none: a constant that is only written in place, as an argument.
+  std::pmr::vector<bool> inlined;
+  std::size_t inlined_count = 0;
+  /// By BlockId, of nested blocks that are printed: where in `order` its ops end. Empty when there
+  /// are no nested blocks.
+  std::pmr::vector<std::uint32_t> block_end;
+  /// Of the ops without a result, in their order: what their attribute `name` says.
+  std::pmr::vector<std::string_view> effect_names;
   /// By ValueId: its index in `weights`, or kNone.
   std::pmr::vector<std::uint32_t> weight_index;
 
  private:
+  /// `Plain`: the graph has no blocks, no states and no inlined constants, so that the operands say
+  /// everything.
+  template <bool Plain>
   void walk(const Graph& graph);
+  void join_blocks(const Graph& graph);
   void name_values(const Graph& graph);
 
   std::pmr::vector<std::pmr::vector<char>> text_;

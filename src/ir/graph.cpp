@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "support/half.h"
+#include "support/word_hash.h"
 
 namespace milgen {
 namespace {
@@ -12,39 +13,6 @@ namespace {
 constexpr std::size_t kFirstChunkBytes = 2048;
 constexpr std::size_t kLargestChunkBytes = std::size_t{1} << 20;
 constexpr std::size_t kFirstBuckets = 128;
-
-std::uint64_t mix(std::uint64_t h, std::uint64_t value) {
-  h ^= value;
-  h *= 0x9E3779B97F4A7C15u;
-  return h ^ (h >> 32);
-}
-
-/// Of `size` bytes that are fewer than eight: no call of memcpy, whose length is not known here,
-/// costs less than this.
-std::uint64_t short_word(const char* at, std::size_t size) {
-  if (size >= 4) {
-    std::uint32_t first = 0;
-    std::uint32_t last = 0;
-    std::memcpy(&first, at, 4);
-    std::memcpy(&last, at + size - 4, 4);
-    return first | (std::uint64_t{last} << 32);
-  }
-  if (size == 0) return 0;
-  const auto byte = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
-  return byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
-}
-
-std::uint32_t hash_text(std::string_view text) {
-  std::uint64_t h = text.size();
-  std::size_t i = 0;
-  for (; i + 8 <= text.size(); i += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data() + i, 8);
-    h = mix(h, word);
-  }
-  h = mix(h, short_word(text.data() + i, text.size() - i));
-  return static_cast<std::uint32_t>(h ^ (h >> 29));
-}
 
 /// "mul_0", "w_12": an underscore and digits at the end.
 bool is_numbered(std::string_view text) {
@@ -107,10 +75,10 @@ NameId StringPool::find(std::string_view text, std::uint32_t hash) const {
   return kNone;
 }
 
-NameId StringPool::find(std::string_view text) const { return find(text, hash_text(text)); }
+NameId StringPool::find(std::string_view text) const { return find(text, hash_word(text)); }
 
 NameId StringPool::intern(std::string_view text) {
-  const std::uint32_t hash = hash_text(text);
+  const std::uint32_t hash = hash_word(text);
   if (const NameId id = find(text, hash); id != kNone) return id;
   if ((entries_.size() + 1) * 2 > table_.size()) rehash(table_.size() * 2);
   const auto id = static_cast<NameId>(entries_.size());
@@ -146,7 +114,11 @@ TypeId TypePool::intern(const Record& record, std::span<const std::int64_t> shap
   table_[slot] = id;
   records_.push_back(record);
   records_.back().first_dim = static_cast<std::uint32_t>(dims_.size());
+  const std::int64_t* const before = dims_.data();
   dims_.insert(dims_.end(), shape.begin(), shape.end());
+  if (dims_.data() != before) {
+    for (std::size_t i = 0; i < elements_.size(); ++i) *element_views_[i] = view(elements_[i]);
+  }
   if (records_.size() * 2 > table_.size()) {
     const std::size_t buckets = table_.size() * 2;
     table_.assign(buckets, kNone);
@@ -160,24 +132,38 @@ TypeId TypePool::intern(const Record& record, std::span<const std::int64_t> shap
 }
 
 TypeId TypePool::tensor(DType dtype, std::span<const std::int64_t> shape) {
-  std::uint64_t h = mix(static_cast<std::uint64_t>(dtype), shape.size());
-  for (const std::int64_t dim : shape) h = mix(h, static_cast<std::uint64_t>(dim));
-  return intern({TypeKind::tensor, dtype, static_cast<std::uint32_t>(shape.size()), 0, kNone, 0, h},
-                shape);
+  std::uint64_t h = mix_hash(static_cast<std::uint64_t>(dtype), shape.size());
+  for (const std::int64_t dim : shape) h = mix_hash(h, static_cast<std::uint64_t>(dim));
+  return intern(
+      {TypeKind::tensor, dtype, static_cast<std::uint32_t>(shape.size()), 0, kNone, kNone, 0, h},
+      shape);
+}
+
+TypeId TypePool::container(TypeKind kind, DType dtype, TypeId element, std::int64_t length) {
+  const std::uint64_t h = mix_hash(
+      mix_hash(mix_hash(static_cast<std::uint64_t>(kind), static_cast<std::uint64_t>(dtype)),
+               element),
+      static_cast<std::uint64_t>(length));
+  const std::size_t before = records_.size();
+  const TypeId id = intern(
+      {kind, dtype, 0, 0, element, static_cast<std::uint32_t>(elements_.size()), length, h}, {});
+  if (id == before) {
+    elements_.push_back(element);
+    element_views_.push_back(std::make_unique<TypeView>(view(element)));
+  }
+  return id;
 }
 
 TypeId TypePool::list(TypeId element, std::int64_t length) {
-  const std::uint64_t h = mix(mix(1, element), static_cast<std::uint64_t>(length));
-  return intern({TypeKind::list, DType::none, 0, 0, element, length, h}, {});
+  return container(TypeKind::list, DType::none, element, length);
 }
 
 TypeId TypePool::state(TypeId element) {
-  return intern({TypeKind::state, DType::none, 0, 0, element, 0, mix(2, element)}, {});
+  return container(TypeKind::state, DType::none, element, 0);
 }
 
-TypeView TypePool::view_of_container(const Record& record) const {
-  element_views_.push_back(std::make_unique<TypeView>(view(record.element)));
-  return {record.kind, record.dtype, {}, element_views_.back().get(), record.length};
+TypeId TypePool::dict(DType key, DType value) {
+  return container(TypeKind::dict, value, tensor(key, {}), 0);
 }
 
 // --- Graph ---
@@ -191,7 +177,10 @@ Graph::Graph()
       ops_(&memory_),
       operands_(&memory_),
       values_(&memory_),
-      input_locs_(&memory_),
+      inputs_(&memory_),
+      blocks_(1, &memory_),
+      nested_(&memory_),
+      block_outputs_(&memory_),
       consts_(&memory_),
       ints_(&memory_),
       reals_(&memory_),
@@ -203,14 +192,14 @@ Graph::Graph()
   ints_.reserve(160);
   reals_.reserve(16);
   inputs.reserve(8);
-  input_locs_.reserve(8);
+  inputs_.reserve(8);
   outputs.reserve(8);
 }
 
 ValueId Graph::add_input(NameId name, TypeId type, Loc loc) {
   const auto id = static_cast<ValueId>(values_.size());
-  values_.push_back({type, kNone, name, static_cast<std::uint32_t>(input_locs_.size())});
-  input_locs_.push_back(loc);
+  values_.push_back({type, kNone, name, static_cast<std::uint32_t>(inputs_.size())});
+  inputs_.push_back({loc, kRootBlock});
   inputs.push_back(id);
   return id;
 }
@@ -220,8 +209,14 @@ ValueId Graph::add_const_op(const Const& constant, NameId name, Loc loc) {
   consts_.push_back(constant);
   const auto value_id = static_cast<ValueId>(values_.size());
   const auto op_id = static_cast<OpId>(ops_.size());
-  ops_.push_back({OpCode::const_, 1, static_cast<std::uint32_t>(operands_.size()), 0, value_id,
-                  const_id, loc});
+  ops_.push_back({OpCode::const_,
+                  1,
+                  static_cast<std::uint32_t>(operands_.size()),
+                  0,
+                  value_id,
+                  {const_id},
+                  kRootBlock,
+                  loc});
   values_.push_back({constant.type, op_id, name, 0});
   return value_id;
 }
@@ -233,20 +228,61 @@ ValueId Graph::add_const(Const constant, NameId name, Loc loc) {
 OpId Graph::add_op(OpCode code, std::span<const Operand> operands, std::span<const TypeId> results,
                    Loc loc) {
   const auto op_id = static_cast<OpId>(ops_.size());
-  ops_.push_back({code, static_cast<std::uint16_t>(results.size()),
+  ops_.push_back({code,
+                  static_cast<std::uint16_t>(results.size()),
                   static_cast<std::uint32_t>(operands_.size()),
-                  static_cast<std::uint32_t>(operands.size()), static_cast<ValueId>(values_.size()),
-                  kNone, loc});
+                  static_cast<std::uint32_t>(operands.size()),
+                  static_cast<ValueId>(values_.size()),
+                  {kNone},
+                  current_block_,
+                  loc});
   operands_.insert(operands_.end(), operands.begin(), operands.end());
   for (std::uint32_t i = 0; i < results.size(); ++i) {
     values_.push_back({results[i], op_id, kNoName, i});
   }
+  has_state_ops_ = has_state_ops_ || code == OpCode::read_state || code == OpCode::write_state;
+  has_inline_ops_ = has_inline_ops_ || has_inline_constants(code);
   return op_id;
+}
+
+OpId Graph::add_op(OpCode code, std::span<const Operand> operands, std::span<const BlockId> nested,
+                   std::span<const TypeId> results, Loc loc) {
+  const OpId id = add_op(code, operands, results, loc);
+  ops_[id].first_nested = static_cast<std::uint32_t>(nested_.size());
+  nested_.insert(nested_.end(), nested.begin(), nested.end());
+  for (const BlockId block : nested) blocks_[block].owner = id;
+  return id;
+}
+
+BlockId Graph::open_block(std::span<const TypeId> input_types, Loc loc) {
+  const auto id = static_cast<BlockId>(blocks_.size());
+  BlockRecord block;
+  block.parent = current_block_;
+  block.depth = blocks_[current_block_].depth + 1;
+  block.first_input = static_cast<ValueId>(values_.size());
+  block.inputs = static_cast<std::uint32_t>(input_types.size());
+  block.loc = loc;
+  blocks_.push_back(block);
+  for (const TypeId type : input_types) {
+    values_.push_back({type, kNone, kNoName, static_cast<std::uint32_t>(inputs_.size())});
+    inputs_.push_back({loc, id});
+  }
+  current_block_ = id;
+  return id;
+}
+
+void Graph::close_block(std::span<const ValueId> results) {
+  BlockRecord& block = blocks_[current_block_];
+  block.first_output = static_cast<std::uint32_t>(block_outputs_.size());
+  block.outputs = static_cast<std::uint32_t>(results.size());
+  block.open = false;
+  block_outputs_.insert(block_outputs_.end(), results.begin(), results.end());
+  current_block_ = block.parent;
 }
 
 Loc Graph::loc_of(ValueId id) const {
   const ValueRecord& record = values_[id];
-  return record.def == kNone ? input_locs_[record.result] : ops_[record.def].loc;
+  return record.def == kNone ? inputs_[record.result].loc : ops_[record.def].loc;
 }
 
 Const Graph::make_ints(DType dtype, std::span<const std::int64_t> shape,
@@ -307,8 +343,8 @@ ValueId Graph::intern_new(const Const& constant, std::uint64_t hash, Loc loc) {
 ValueId Graph::intern_ints(DType dtype, std::span<const std::int64_t> shape,
                            std::span<const std::int64_t> values, ConstRole role, Loc loc) {
   const TypeId type = types.tensor(dtype, shape);
-  std::uint64_t h = mix(type, role_hash(role));
-  for (const std::int64_t value : values) h = mix(h, static_cast<std::uint64_t>(value));
+  std::uint64_t h = mix_hash(type, role_hash(role));
+  for (const std::int64_t value : values) h = mix_hash(h, static_cast<std::uint64_t>(value));
   const InternedConst* found = find_const(h, [&](const Const& other) {
     return other.type == type && other.kind == ConstKind::ints && other.count == values.size() &&
            other.role == role &&
@@ -326,8 +362,8 @@ ValueId Graph::intern_reals(DType dtype, std::span<const std::int64_t> shape,
   // turns out to be there already: the comparison then needs no second form of the elements.
   Const wanted = make_reals(dtype, shape, values);
   wanted.role = role;
-  std::uint64_t h = mix(wanted.type, role_hash(role) + 2);
-  for (const double value : reals(wanted)) h = mix(h, std::bit_cast<std::uint64_t>(value));
+  std::uint64_t h = mix_hash(wanted.type, role_hash(role) + 2);
+  for (const double value : reals(wanted)) h = mix_hash(h, std::bit_cast<std::uint64_t>(value));
   const InternedConst* found = find_const(h, [&](const Const& other) {
     return other.type == wanted.type && other.kind == ConstKind::reals &&
            other.count == wanted.count && other.role == role &&
@@ -343,7 +379,7 @@ ValueId Graph::intern_reals(DType dtype, std::span<const std::int64_t> shape,
 
 ValueId Graph::intern_text(std::string_view text, ConstRole role, Loc loc) {
   const NameId name = names.intern(text);
-  const std::uint64_t h = mix(name, role_hash(role) + 4);
+  const std::uint64_t h = mix_hash(name, role_hash(role) + 4);
   const InternedConst* found = find_const(h, [&](const Const& other) {
     return other.kind == ConstKind::text && other.first == name && other.role == role;
   });

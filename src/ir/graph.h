@@ -26,6 +26,7 @@ using OpId = std::uint32_t;
 using TypeId = std::uint32_t;
 using NameId = std::uint32_t;
 using ConstId = std::uint32_t;
+using BlockId = std::uint32_t;
 
 inline constexpr std::uint32_t kNone = 0xFFFFFFFFu;
 /// The result of an op that was refused. Ops that take one are refused without a further report.
@@ -33,6 +34,8 @@ inline constexpr ValueId kPoison = kNone;
 /// The result of an op none of whose operands belongs to a kernel.
 inline constexpr ValueId kNowhere = kNone - 1;
 inline constexpr NameId kNoName = 0;
+/// The function's own block, which every other one is nested in.
+inline constexpr BlockId kRootBlock = 0;
 
 /// What a graph is built in: enough for a fused kernel of some eighty ops.
 using GraphMemory = BlockResource<24 * 1024>;
@@ -74,10 +77,13 @@ class TypePool {
   TypeId tensor(DType dtype, std::span<const std::int64_t> shape);
   TypeId list(TypeId element, std::int64_t length);
   TypeId state(TypeId element);
+  /// The element of its view is the key's type, the dtype of its view the values'.
+  TypeId dict(DType key, DType value);
   TypeView view(TypeId id) const {
     const Record& record = records_[id];
-    return record.element == kNone ? TypeView{record.kind, record.dtype, shape(id), nullptr, 0}
-                                   : view_of_container(record);
+    if (record.element == kNone) return {record.kind, record.dtype, shape(id), nullptr, 0};
+    return {
+        record.kind, record.dtype, {}, element_views_[record.element_view].get(), record.length};
   }
   TypeKind kind(TypeId id) const { return records_[id].kind; }
   DType dtype(TypeId id) const { return records_[id].dtype; }
@@ -93,17 +99,20 @@ class TypePool {
     std::uint32_t rank;
     std::uint32_t first_dim;
     TypeId element;
+    std::uint32_t element_view;
     std::int64_t length;
     std::uint64_t hash;
   };
   TypeId intern(const Record& record, std::span<const std::int64_t> shape);
-  TypeView view_of_container(const Record& record) const;
+  TypeId container(TypeKind kind, DType dtype, TypeId element, std::int64_t length);
 
   std::pmr::vector<Record> records_;
   std::pmr::vector<std::int64_t> dims_;
   std::pmr::vector<std::uint32_t> table_;
-  /// Views of element types need an address that stays.
-  mutable std::vector<std::unique_ptr<TypeView>> element_views_;
+  /// By place in Record::element_view: the type of a container's elements, and its view, which
+  /// needs an address that stays. Made anew when dims_ moves, so that reading changes nothing.
+  std::vector<TypeId> elements_;
+  std::vector<std::unique_ptr<TypeView>> element_views_;
 };
 
 /// Where a constant's elements are.
@@ -111,6 +120,7 @@ enum class ConstKind : std::uint8_t {
   ints,    ///< integers and bools, in the ints pool
   reals,   ///< floats already rounded to their dtype, in the reals pool
   text,    ///< one string
+  texts,   ///< a list of strings: their NameIds are in the ints pool
   fill,    ///< by formula
   weight,  ///< by name, from outside
 };
@@ -147,9 +157,9 @@ struct Operand {
 
 struct ValueRecord {
   TypeId type = 0;
-  OpId def = kNone;       ///< kNone for a function or block input
-  NameId name = kNoName;  ///< the author's; kNoName where the canonical walk derives one
-  std::uint32_t result = 0;
+  OpId def = kNone;          ///< kNone for a function or block input
+  NameId name = kNoName;     ///< the author's; kNoName where the canonical walk derives one
+  std::uint32_t result = 0;  ///< its place among the op's results, or among all inputs
 };
 
 struct OpRecord {
@@ -158,7 +168,40 @@ struct OpRecord {
   std::uint32_t first_operand = 0;
   std::uint32_t operands = 0;
   ValueId first_result = 0;
-  ConstId constant = kNone;  ///< OpCode::const_ only
+  union {
+    ConstId constant = kNone;    ///< OpCode::const_ only
+    std::uint32_t first_nested;  ///< of an op that takes_blocks(): into the list of nested blocks
+  };
+  BlockId block = kRootBlock;  ///< the one that it was made in; a constant's is the function's
+  Loc loc;
+};
+
+/// Whether ops of this kind have nested blocks. (A proof beside the op table holds that these are
+/// the ones whose rows say so.)
+constexpr bool takes_blocks(OpCode code) {
+  return code == OpCode::cond || code == OpCode::while_loop;
+}
+/// How many they have.
+inline constexpr std::uint32_t kNestedBlocks = 2;
+/// As OpInfo::has_inline_constants(), for who has no row at hand. (Held by a proof there, too;
+/// names ascend, so the constexpr ops stand together.)
+constexpr bool has_inline_constants(OpCode code) {
+  return (code >= OpCode::constexpr_affine_dequantize &&
+          code <= OpCode::constexpr_sparse_to_dense) ||
+         code == OpCode::classify;
+}
+
+/// A block: the function's own, or one that is nested in an op.
+struct BlockRecord {
+  BlockId parent = kNone;  ///< always smaller than the block's own id
+  std::uint32_t depth = 0;
+  OpId owner = kNone;  ///< kNone for the function's, and until the op has been made
+  ValueId first_input = 0;
+  std::uint32_t inputs = 0;
+  std::uint32_t first_output = 0;
+  std::uint32_t outputs = 0;
+  /// Ops are being made in it, or in one that is nested in it: its values can be used.
+  bool open = true;
   Loc loc;
 };
 
@@ -182,6 +225,13 @@ class Graph {
   /// An op whose operands have been checked and whose result types are known.
   OpId add_op(OpCode code, std::span<const Operand> operands, std::span<const TypeId> results,
               Loc loc);
+  /// An op with nested blocks, which are closed and have no owner yet.
+  OpId add_op(OpCode code, std::span<const Operand> operands, std::span<const BlockId> nested,
+              std::span<const TypeId> results, Loc loc);
+  /// Opens a block inside of the one that is open: ops are added to it from now on.
+  BlockId open_block(std::span<const TypeId> input_types, Loc loc);
+  /// Closes the innermost open block.
+  void close_block(std::span<const ValueId> results);
 
   Const make_ints(DType dtype, std::span<const std::int64_t> shape,
                   std::span<const std::int64_t> values);
@@ -212,12 +262,39 @@ class Graph {
                                       : std::span<const double>();
   }
   std::string_view text(const Const& c) const { return names.view(c.first); }
+  /// The NameIds of ConstKind::texts.
+  std::span<const std::int64_t> text_ids(const Const& c) const {
+    return std::span{ints_}.subspan(c.first, c.count);
+  }
   Loc loc_of(ValueId id) const;
+  const BlockRecord& block(BlockId id) const { return blocks_[id]; }
+  BlockId current_block() const { return current_block_; }
+  /// The nested blocks of an op, in the order of its row.
+  std::span<const BlockId> nested(const OpRecord& op) const {
+    return takes_blocks(op.code) ? std::span{nested_}.subspan(op.first_nested, kNestedBlocks)
+                                 : std::span<const BlockId>();
+  }
+  std::span<const ValueId> block_outputs(const BlockRecord& block) const {
+    return std::span{block_outputs_}.subspan(block.first_output, block.outputs);
+  }
+  /// The block that a value was made in, or that it is an input of.
+  BlockId block_of(ValueId id) const {
+    const ValueRecord& record = values_[id];
+    return record.def == kNone ? inputs_[record.result].block : ops_[record.def].block;
+  }
   void set_name(ValueId id, NameId name) { values_[id].name = name; }
 
   std::size_t op_count() const { return ops_.size(); }
   std::size_t value_count() const { return values_.size(); }
   std::size_t const_count() const { return consts_.size(); }
+  /// At least one: the function's.
+  std::size_t block_count() const { return blocks_.size(); }
+  /// Of the function and of nested blocks.
+  std::size_t input_count() const { return inputs_.size(); }
+  /// Whether any op reads or writes a state.
+  bool has_state_ops() const { return has_state_ops_; }
+  /// Whether any op has constants written in place (see Canonical::inlined).
+  bool has_inline_ops() const { return has_inline_ops_; }
   /// For arrays that live no longer than the graph and that only its builder grows.
   std::pmr::memory_resource* memory() { return &memory_; }
 
@@ -252,7 +329,17 @@ class Graph {
   std::pmr::vector<OpRecord> ops_;
   std::pmr::vector<Operand> operands_;
   std::pmr::vector<ValueRecord> values_;
-  std::pmr::vector<Loc> input_locs_;
+  struct InputRecord {
+    Loc loc;
+    BlockId block;
+  };
+  std::pmr::vector<InputRecord> inputs_;
+  std::pmr::vector<BlockRecord> blocks_;
+  std::pmr::vector<BlockId> nested_;
+  std::pmr::vector<ValueId> block_outputs_;
+  BlockId current_block_ = kRootBlock;
+  bool has_state_ops_ = false;
+  bool has_inline_ops_ = false;
   std::pmr::vector<Const> consts_;
   std::pmr::vector<std::int64_t> ints_;
   std::pmr::vector<double> reals_;

@@ -276,6 +276,11 @@ bool InferContext::integers(std::string_view param, Ints& out) const {
 }
 
 void InferContext::result_dict(DType, DType) { result(DType::none, {}); }
+void InferContext::result_tensor_buffer(DType, std::span<const std::int64_t>,
+                                        std::span<const std::int64_t>,
+                                        std::span<const std::int64_t>) {
+  result(DType::none, {});
+}
 
 int InferContext::block_inputs(int) const { return 0; }
 TypeView InferContext::block_input(int, int) const { return {}; }
@@ -291,6 +296,20 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   }
   return out + ']';
 }
+
+namespace {
+
+std::string buffer_text(const TypeView& type) {
+  std::string out =
+      fmt::format("tensor_buffer<{}, shape={}", dtype_name(type.dtype), shape_text(type.shape));
+  if (!type.strides.empty()) out += fmt::format(", strides={}", shape_text(type.strides));
+  if (!type.interleave_factors.empty()) {
+    out += fmt::format(", interleave_factors={}", shape_text(type.interleave_factors));
+  }
+  return out + '>';
+}
+
+}  // namespace
 
 std::string to_string(const TypeView& type) {
   // Lists and states hold tensors only, so one level of nesting is all there is.
@@ -311,8 +330,7 @@ std::string to_string(const TypeView& type) {
     case TypeKind::tuple:
       return "tuple";
     case TypeKind::tensor_buffer:
-      return fmt::format("tensor_buffer<{}, shape={}>", dtype_name(type.dtype),
-                         shape_text(type.shape));
+      return buffer_text(type);
   }
   return "?";
 }

@@ -34,6 +34,9 @@ struct TypeView {
   /// list<T, n> and state<T>: the element's type; null otherwise.
   const TypeView* element = nullptr;
   std::int64_t length = 0;  ///< of a list; kUnknownDim when it is `?`
+  /// Of a tensor_buffer, in elements, one for each dim; empty where the type does not say.
+  std::span<const std::int64_t> strides = {};
+  std::span<const std::int64_t> interleave_factors = {};
 
   int rank() const { return static_cast<int>(shape.size()); }
   std::int64_t dim(int i) const { return shape[static_cast<std::size_t>(i)]; }
@@ -141,6 +144,11 @@ class InferContext {
   /// Adds a dictionary result (classify). Where a context knows no dictionaries the result has no
   /// type: DType::none.
   virtual void result_dict(DType key, DType value);
+  /// Adds a tensor_buffer result; strides (in elements) and factors have one entry for each dim.
+  /// Where a context knows no buffers the result has no type: DType::none.
+  virtual void result_tensor_buffer(DType dtype, std::span<const std::int64_t> shape,
+                                    std::span<const std::int64_t> strides,
+                                    std::span<const std::int64_t> interleave_factors);
 
   // --- Blocks (cond, while_loop). ---
   virtual int block_count() const { return 0; }

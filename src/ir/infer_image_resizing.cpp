@@ -24,14 +24,12 @@ bool scale_dim(InferContext& ctx, std::string_view param, std::int64_t& dim) {
     dim = kUnknownDim;
     return true;
   }
-  double scaled = static_cast<double>(dim) * factor;
-  // The factor is an fp32, and so is the product: 5 * 2.6 is 13 and not the 12.9999995 that the
-  // exact product of 5 and the fp32 next to 2.6 would be. Beyond 2^24 an fp32 has no units left.
-  constexpr double kExactInFp32 = 16777216;
-  if (scaled < kExactInFp32) scaled = static_cast<double>(static_cast<float>(scaled));
-  scaled = std::floor(scaled);
+  // The factor is the fp32 that the text has, the product is not rounded to one: 5 elements by 2.6
+  // are 12, because the nearest fp32 is below 2.6 (a recorded case of eval_cases).
+  const double scaled = std::floor(static_cast<double>(dim) * factor);
   constexpr double kMost = 4611686018427387904;  // 2^62
-  if (scaled >= kMost) {
+  // Negated, because no elements times an endless factor are not a number.
+  if (!(scaled < kMost)) {
     const std::string operands = fmt::format("x {}", param);
     ctx.error(rule<"shape.overflow">, operands,
               fmt::format("{} * {} elements are more than 63 bits count", dim, factor));

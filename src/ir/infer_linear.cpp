@@ -13,13 +13,11 @@ namespace milgen {
 void infer_linear(InferContext& ctx) {
   const TypeView x = ctx.type("x");
   const TypeView weight = ctx.type("weight");
-  if (x.rank() < 1 || x.rank() > 3) {
-    ctx.error(rule<"linear.rank">, "x",
-              fmt::format("{} has shape {} but must have rank 1, 2 or 3", ctx.describe("x"),
-                          shape_text(x.shape)));
+  // The definition says rank 1 to 3, but files that Core ML's compiler wrote have rank 4 as well.
+  if (!detail::need_rank_from(ctx, rule<"linear.rank">, "x", 1) ||
+      !detail::need_rank(ctx, rule<"linear.weight">, "weight", 2)) {
     return;
   }
-  if (!detail::need_rank(ctx, rule<"linear.weight">, "weight", 2)) return;
   if (!compatible(x.shape.back(), weight.dim(1))) {
     ctx.error(rule<"linear.features">, "x weight",
               fmt::format("{} {} has {} features but {} {} takes {}", ctx.describe("x"),

@@ -48,6 +48,7 @@ void infer_concat(InferContext& ctx) {
   Shape out(first.shape);
   if (rank == 0) out.push_back(1);
   std::int64_t& joined = out[static_cast<std::size_t>(axis)];
+  bool has_unknown = !known(joined);
   for (int i = 1; i < count; ++i) {
     const TypeView value = ctx.type("values", i);
     if (value.rank() != rank) {
@@ -73,8 +74,11 @@ void infer_concat(InferContext& ctx) {
       return;
     }
     const std::int64_t more = rank == 0 ? 1 : value.dim(axis);
-    if (!add_dims(ctx, "values", joined, more, joined)) return;
+    has_unknown = has_unknown || !known(more);
+    if (!has_unknown && !add_dims(ctx, "values", joined, more, joined)) return;
   }
+  // One dim that is not known makes the sum unknown, be it the only one (opset_ios18, concat).
+  if (has_unknown) joined = kUnknownDim;
   ctx.result(first.dtype, out);
 }
 

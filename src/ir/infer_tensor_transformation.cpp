@@ -1,6 +1,7 @@
 // Inference: reshape, transpose, the slices, squeeze and the other rearrangements.
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 #include "ir/infer_util.h"
 #include "ir/op_table.h"
@@ -167,6 +168,26 @@ std::int64_t count_sliced(std::int64_t n, Bound begin, Bound end, std::int64_t s
   return count_steps(stride > 0 ? to - from : from - to, stride);
 }
 
+/// How far a slice goes in any dim that holds its bounds, where both count from the end of the dim
+/// at which it begins: x[2:3] and x[-1:] take one element whatever the dim is. Negative when the
+/// end comes first; nothing for other bounds.
+std::optional<std::int64_t> sure_distance(Bound begin, Bound end, std::int64_t stride) {
+  if (begin.kind == Bound::at_run_time || end.kind == Bound::at_run_time) return std::nullopt;
+  const bool forward = stride > 0;
+  if (begin.kind == Bound::at && end.kind == Bound::at) {
+    // Bounds of one sign: their difference fits.
+    if (forward && begin.index >= 0 && end.index >= 0) return end.index - begin.index;
+    if (!forward && begin.index < 0 && end.index < 0) return begin.index - end.index;
+  } else if (begin.kind == Bound::open) {
+    if (forward && end.index > 0) return end.index;
+    if (!forward && end.index < -1) return -1 - end.index;
+  } else {
+    if (forward && begin.index < 0 && begin.index != INT64_MIN) return -begin.index;
+    if (!forward && begin.index >= 0 && begin.index != INT64_MAX) return begin.index + 1;
+  }
+  return std::nullopt;
+}
+
 /// The dim that a slice leaves of a dim of `n` elements.
 bool slice_dim(InferContext& ctx, const Slice& slice, std::size_t d, std::int64_t n,
                std::int64_t& out) {
@@ -182,29 +203,20 @@ bool slice_dim(InferContext& ctx, const Slice& slice, std::size_t d, std::int64_
     }
     return true;
   }
-  if (begin.kind == Bound::at && end.kind == Bound::at) {
-    // Bounds counted from the same end are in order or not whatever the dim is, and a slice of at
-    // most one element is one even in a dim that is not known.
-    const bool from_front = begin.index >= 0 && end.index >= 0 && stride > 0;
-    const bool from_back = begin.index < 0 && end.index < 0 && stride < 0;
-    if (from_front || from_back) {
-      // Bounds of one sign: their difference fits.
-      const std::int64_t distance = stride > 0 ? end.index - begin.index : begin.index - end.index;
-      if (distance < 0) {
-        ctx.error(rule<"slice.range">, "begin end",
-                  fmt::format("begin is {} and end is {} in dim {}, but with stride {} the end "
-                              "must not come first",
-                              begin.index, end.index, d, stride));
-        return false;
-      }
-      const std::int64_t count = count_steps(distance, stride);
-      if (!known(n) && count <= 1) {
-        out = count;
-        return true;
-      }
-    }
+  const std::optional<std::int64_t> distance = sure_distance(begin, end, stride);
+  if (distance && *distance < 0) {
+    ctx.error(rule<"slice.range">, "begin end",
+              fmt::format("begin is {} and end is {} in dim {}, but with stride {} the end "
+                          "must not come first",
+                          begin.index, end.index, d, stride));
+    return false;
   }
-  if (known(n) && begin.kind != Bound::at_run_time && end.kind != Bound::at_run_time) {
+  if (!known(n)) {
+    // A slice of at most one element is one in a dim of any size.
+    if (distance && count_steps(*distance, stride) <= 1) out = count_steps(*distance, stride);
+    return true;
+  }
+  if (begin.kind != Bound::at_run_time && end.kind != Bound::at_run_time) {
     out = count_sliced(n, begin, end, stride);
   }
   return true;

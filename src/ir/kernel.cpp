@@ -191,11 +191,12 @@ Kernel::~Kernel() { std::unique_ptr<Builder>{builder_}.reset(); }
 const Diagnostics& Kernel::diagnostics() const { return builder_->diagnostics; }
 std::string_view Kernel::name() const { return builder_->name; }
 
-Value Kernel::add_input(std::string_view name, DType dtype, const Shape& shape, Loc loc) {
+Value Kernel::add_port(std::string_view what, std::string_view name, DType dtype,
+                       const Shape& shape, bool is_state, Loc loc) {
   Builder& b = *builder_;
   if (!b.check_open(loc)) return b.poison();
   const NameId id = b.declare_name(name, loc);
-  const bool shape_ok = b.check_shape("input", name, shape, true, loc);
+  const bool shape_ok = b.check_shape(what, name, shape, !is_state, loc);
   if (id == kNone || !shape_ok) return b.poison();
   if (b.owner(id) != kNone) {
     b.claim(id, kPoison, loc);  // reports
@@ -204,12 +205,32 @@ Value Kernel::add_input(std::string_view name, DType dtype, const Shape& shape, 
   if (shape.empty()) {
     b.diagnostics.warning(
         rule<"input.scalar">.id(),
-        fmt::format("input '{}' has rank 0, which some loaders refuse; [1] is taken by all", name),
+        fmt::format("{} '{}' has rank 0, which some loaders refuse; [1] is taken by all", what,
+                    name),
         loc);
   }
-  const ValueId value = b.graph->add_input(id, b.graph->types.tensor(dtype, shape), loc);
+  TypeId type = b.graph->types.tensor(dtype, shape);
+  if (is_state) type = b.graph->types.state(type);
+  const ValueId value = b.graph->add_input(id, type, loc);
   b.claim(id, value, loc);
   return b.handle(value);
+}
+
+Value Kernel::add_input(std::string_view name, DType dtype, const Shape& shape, Loc loc) {
+  return add_port("input", name, dtype, shape, false, loc);
+}
+
+Value Kernel::add_state(std::string_view name, DType dtype, const Shape& shape, Loc loc) {
+  Builder& b = *builder_;
+  if (b.opset < op_info(OpCode::read_state).since()) {
+    b.diagnostics.error(
+        rule<"state.opset">.id(),
+        fmt::format("state '{}': states exist from {} on but the program is {}", name,
+                    opset_name(op_info(OpCode::read_state).since()), opset_name(b.opset)),
+        loc);
+    return b.poison();
+  }
+  return add_port("state", name, dtype, shape, true, loc);
 }
 
 namespace {
@@ -329,6 +350,27 @@ void Kernel::output(std::string_view name, Value value, Loc loc) {
   }
   Graph& graph = *b.graph;
   ValueId of = value.id();
+  if (graph.current_block() != kRootBlock) {
+    b.diagnostics.error(
+        rule<"block.output">.id(),
+        fmt::format("output '{}' is declared inside of a nested block; outputs are those of the "
+                    "kernel",
+                    name),
+        loc);
+    return;
+  }
+  if (!b.check_visible(of, fmt::format("output '{}'", name), loc)) return;
+  const TypeId type = graph.value(of).type;
+  if (const TypeKind kind = graph.types.kind(type);
+      kind != TypeKind::tensor && kind != TypeKind::dict) {
+    Diagnostic& report = b.diagnostics.error(
+        rule<"output.kind">.id(),
+        fmt::format("output '{}' is {}, but an output is a tensor or a dictionary", name,
+                    to_string(graph.types.view(type))),
+        loc);
+    b.note_made(report, of);
+    return;
+  }
   // An output's name is its value's name, and the value has to be an op's result.
   if (graph.value(of).def == kNone || graph.constant_of(of) != nullptr || b.is_output(of)) {
     OpBuilder identity(OpCode::identity, loc);
@@ -379,10 +421,9 @@ void warn_unused(Builder& b, const Canonical& canonical) {
   const Graph& graph = *b.graph;
   for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
     const ValueId input = graph.inputs[i];
-    if (canonical.input_needed[i]) continue;
+    if (canonical.input_needed[graph.value(input).result]) continue;
     b.diagnostics.warning(rule<"kernel.unused_input">.id(),
-                          fmt::format("input '{}' is not needed by any output",
-                                      graph.names.view(graph.value(input).name)),
+                          fmt::format("{} is not needed by any output", b.describe(input)),
                           graph.loc_of(input));
   }
   if (canonical.order.size() == graph.op_count()) return;
@@ -392,6 +433,10 @@ void warn_unused(Builder& b, const Canonical& canonical) {
   for (OpId id = 0; id < graph.op_count(); ++id) {
     for (const Operand& operand : graph.operands(graph.op(id)))
       operand_of_any[operand.value] = true;
+  }
+  for (BlockId block = 0; block < graph.block_count(); ++block) {
+    for (const ValueId output : graph.block_outputs(graph.block(block)))
+      operand_of_any[output] = true;
   }
   for (OpId id = 0; id < graph.op_count(); ++id) {
     if (printed[id]) continue;
@@ -405,6 +450,8 @@ void warn_unused(Builder& b, const Canonical& canonical) {
                             op.loc);
       continue;
     }
+    // Whoever stores with coreml_update_state need not use what it gives.
+    if (op.code == OpCode::read_state) continue;
     // Only the last op of a chain that leads nowhere: the rest follows from it.
     bool used = false;
     for (std::uint32_t r = 0; r < op.results; ++r) used = used || operand_of_any[result + r];
@@ -422,6 +469,11 @@ void warn_unused(Builder& b, const Canonical& canonical) {
 Program Kernel::finish(Loc loc) {
   Builder& b = *builder_;
   if (!b.check_open(loc)) return {};
+  if (b.graph->current_block() != kRootBlock) {
+    b.diagnostics.error(
+        rule<"block.open">.id(),
+        fmt::format("kernel '{}' is finished while a nested block of it is open", b.name), loc);
+  }
   b.finished = true;
   Graph& graph = *b.graph;
   // A refusal has been reported, or else what was lost came from nowhere: a default Tensor, a

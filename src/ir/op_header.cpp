@@ -91,12 +91,16 @@ std::string wrapped(const std::string& head, const std::vector<std::string>& arg
 
 /// Domains that the typed function joins. The dtypes of matmul's x and y may differ only where one
 /// of the two is a constant, and the result has the dtype of the other: which one that is, the C++
-/// types do not tell. OpBuilder takes such a pair.
+/// types do not tell. A second function takes such a pair and wants the result's dtype by name.
 constexpr struct {
   OpCode op;
   char domain;
   char joins;
 } kJoinedDomains[] = {{OpCode::matmul, 'U', 'T'}};
+
+bool joins_domains(OpCode code) {
+  return std::ranges::any_of(kJoinedDomains, [&](const auto& joined) { return joined.op == code; });
+}
 
 char domain_of(const OpInfo& op, const Param& param) {
   for (const auto& joined : kJoinedDomains) {
@@ -111,6 +115,14 @@ constexpr OpCode kTypedAsX[] = {OpCode::identity};
 
 bool is_typed_as_x(OpCode code) {
   return std::ranges::find(kTypedAsX, code) != std::ranges::end(kTypedAsX);
+}
+
+/// Ops with two results, a mask and the values of the result's domain.
+constexpr OpCode kSparseResults[] = {OpCode::constexpr_lut_to_sparse,
+                                     OpCode::constexpr_sparse_blockwise_shift_scale};
+
+bool is_sparse(OpCode code) {
+  return std::ranges::find(kSparseResults, code) != std::ranges::end(kSparseResults);
 }
 
 /// The ops that C++ has an operator for, on Tensor<bool>. Those on numbers are members of
@@ -141,7 +153,9 @@ struct TypeParameter {
 /// Writes one op.
 class Function {
  public:
-  explicit Function(const OpInfo& op) : op_(op), params_(op.signatures.back().params) {
+  /// With `apart`, joined domains stay apart and the result's dtype R is named by the caller.
+  explicit Function(const OpInfo& op, bool apart = false)
+      : op_(op), params_(op.signatures.back().params), apart_(apart) {
     collect_types();
   }
 
@@ -157,6 +171,10 @@ class Function {
       out += function({.list_type = "const Tensors<{}>& {}", .list_is_results = true});
     }
     for (const std::string_view param : number_params()) out += function({.number_param = param});
+    if (joins_domains(op_.code)) {
+      out += "/// The same of two dtypes, one of them a constant's; R is the other one.\n";
+      out += Function(op_, true).function({});
+    }
     out += logical_operator();
     return out;
   }
@@ -171,7 +189,9 @@ class Function {
 
   /// The C++ type argument of an operand: a letter, or the tag when only one dtype is taken.
   std::string type_of(const Param& param) const {
-    if (param.domain != '\0') return std::string(1, domain_of(op_, param));
+    if (param.domain != '\0') {
+      return std::string(1, apart_ ? param.domain : domain_of(op_, param));
+    }
     const std::vector<DType> dtypes = dtypes_of(param.dtypes);
     if (dtypes.size() == 1) return tag_name(dtypes.front());
     return "T_" + std::string(param.name);
@@ -364,6 +384,8 @@ class Function {
   }
 
   std::string result_type() const {
+    if (apart_) return "Tensor<R>";
+    if (is_sparse(op_.code)) return fmt::format("Sparse<{}>", op_.result_domain);
     switch (op_.results) {
       case ResultCount::none:
         return "void";
@@ -427,6 +449,7 @@ class Function {
     std::string out;
     if (!types_.empty()) {
       std::vector<std::string> parameters;
+      if (apart_) parameters.emplace_back("class R");
       for (const TypeParameter& type : types_) {
         const std::string takes =
             type.dtypes.empty() ? "class" : fmt::format("OneOf<{}>", tag_list(type.dtypes));
@@ -434,6 +457,7 @@ class Function {
                                          type.otherwise.empty() ? "" : " = " + type.otherwise));
       }
       out += wrapped("template <", parameters, ">");
+      if (apart_) out += apart_requirement();
     }
     std::vector<std::string> args;
     if (takes_kernel()) args.emplace_back("Kernel& kernel");
@@ -451,6 +475,13 @@ class Function {
         fmt::format("{}{} {}(", types_.empty() ? "inline " : "", result_type(), cpp_name(op_.name)),
         args, ") {");
     return out;
+  }
+
+  /// The operands have different dtypes, one of which is the result's.
+  std::string apart_requirement() const {
+    return fmt::format(
+        "requires(!__is_same({0}, {1}) && (__is_same(R, {0}) || __is_same(R, {1})))\n",
+        types_.front().name, types_.back().name);
   }
 
   /// Whether a tensor among the positional arguments settles the dtype of `param`'s domain.
@@ -530,7 +561,12 @@ class Function {
       out += fmt::format("  {}\n", line);
     }
     const std::string result = result_type();
-    if (result == "void") {
+    if (apart_) {
+      out += "  return Tensor<R>::from(op.result(), loc);\n";
+    } else if (is_sparse(op_.code)) {
+      out +=
+          fmt::format("  return {{op.tensor<uint1>(0), op.tensor<{}>(1)}};\n", op_.result_domain);
+    } else if (result == "void") {
       out += "  op.result();\n";
     } else if (result == "Values") {
       out += "  return op.values();\n";
@@ -547,6 +583,7 @@ class Function {
 
   const OpInfo& op_;
   std::span<const Param> params_;
+  bool apart_;
   std::vector<TypeParameter> types_;
 };
 
@@ -555,7 +592,9 @@ class Function {
 std::string op_header() {
   std::string out =
       "// The ops of MIL as functions, in name order: required arguments first, the others by\n"
-      "// designation, `loc` the caller's place.\n"
+      "// designation, `loc` the caller's place. Those with blocks, lists, states and "
+      "dictionaries\n"
+      "// are in milgen/control_flow.h.\n"
       "//\n"
       "// Written by `milc ops --format=header` from the op table; a test keeps it current. Do "
       "not\n"
@@ -573,7 +612,7 @@ std::string op_header() {
       "#include \"milgen/value.h\"\n\n"
       "namespace milgen {\n";
   for (const OpInfo& op : op_table()) {
-    if (op.code == OpCode::const_ || has(op.traits, Trait::no_dsl)) continue;
+    if (has(op.traits, Trait::no_dsl | Trait::own_dsl)) continue;
     out += "\n" + Function(op).text();
   }
   out += "\n}  // namespace milgen\n";

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 
+#include "ir/graph.h"
 #include "ir/op_table_activation.h"
 #include "ir/op_table_control_flow.h"
 #include "ir/op_table_conv.h"
@@ -144,6 +145,19 @@ template struct Holds<kUnorderedSignatures, "an op needs signatures, and their o
 constexpr OpCode kUnexplained =
     first_op([](const OpInfo& op) { return has(op.traits, Trait::no_dsl) && op.note.empty(); });
 template struct Holds<kUnexplained, "an op without a DSL function needs a note that says why">;
+
+constexpr OpCode kBlocks = first_op([](const OpInfo& op) {
+  std::uint32_t blocks = 0;
+  for (const Param& param : op.signatures.back().params) {
+    if (param.kind == ParamKind::block) ++blocks;
+  }
+  return blocks != (takes_blocks(op.code) ? kNestedBlocks : 0);
+});
+template struct Holds<kBlocks, "takes_blocks() says whether an op has nested blocks, two of them">;
+
+constexpr OpCode kInline = first_op(
+    [](const OpInfo& op) { return op.has_inline_constants() != has_inline_constants(op.code); });
+template struct Holds<kInline, "has_inline_constants() says the same of an op and of its row">;
 
 constexpr OpCode kUnnamedParams = first_signature([](const OpInfo&, std::span<const Param> params) {
   for (std::size_t i = 0; i < params.size(); ++i) {
@@ -308,6 +322,11 @@ std::span<const Param> OpInfo::params(Opset opset) const {
     if (signature.since <= opset) out = signature.params;
   }
   return out;
+}
+
+bool OpInfo::written_as_attributes(Opset opset) const {
+  if (!has(traits, Trait::constexpr_op)) return false;
+  return opset < Opset::ios18 || signatures.back().since < Opset::ios18;
 }
 
 std::span<const OpInfo> op_table() { return kTable.rows; }

@@ -5,10 +5,6 @@
 
 namespace milgen::table {
 
-inline constexpr std::string_view kBlockNote = "its blocks are written in MIL text, not in C++";
-inline constexpr std::string_view kListNote = "lists are written in MIL text, not in C++";
-inline constexpr std::string_view kStateNote = "states are written in MIL text, not in C++";
-
 inline constexpr Param kConstParams[] = {
     known(of_kind(ParamKind::any, "val")),
 };
@@ -70,8 +66,7 @@ constexpr OpInfo list_op(OpCode code, std::string_view name, std::span<const Sig
           .summary = summary,
           .signatures = signatures,
           .result_dtype = ResultDType::inferred,
-          .traits = Trait::no_dsl,
-          .note = kListNote,
+          .traits = Trait::own_dsl,
           .infer = infer};
 }
 
@@ -83,8 +78,7 @@ inline constexpr OpInfo kControlFlowOps[] = {
      .signatures = kCond,
      .results = ResultCount::by_inference,
      .result_dtype = ResultDType::inferred,
-     .traits = Trait::no_dsl,
-     .note = kBlockNote,
+     .traits = Trait::own_dsl,
      .infer = infer_cond},
     {.code = OpCode::const_,
      .name = "const",
@@ -114,8 +108,7 @@ inline constexpr OpInfo kControlFlowOps[] = {
      .signatures = kWhileLoop,
      .results = ResultCount::by_inference,
      .result_dtype = ResultDType::inferred,
-     .traits = Trait::no_dsl,
-     .note = kBlockNote,
+     .traits = Trait::own_dsl,
      .infer = infer_while_loop},
 };
 
@@ -142,7 +135,7 @@ inline constexpr OpInfo kStateOps[] = {
      .family = "state",
      .summary = "value, after it has been stored in state",
      .signatures = kCoremlUpdateState,
-     .traits = Trait::side_effect | Trait::no_dsl,
+     .traits = Trait::side_effect | Trait::own_dsl,
      .note = "compiled programs have write_state, and read_state where the result is used",
      .infer = infer_coreml_update_state},
     {.code = OpCode::read_state,
@@ -151,8 +144,7 @@ inline constexpr OpInfo kStateOps[] = {
      .summary = "what the state holds at this point of the program",
      .signatures = kReadState,
      .result_dtype = ResultDType::inferred,
-     .traits = Trait::no_dsl,
-     .note = kStateNote,
+     .traits = Trait::own_dsl,
      .infer = infer_read_state},
     {.code = OpCode::write_state,
      .name = "write_state",
@@ -161,8 +153,7 @@ inline constexpr OpInfo kStateOps[] = {
      .signatures = kWriteState,
      .results = ResultCount::none,
      .result_dtype = ResultDType::inferred,
-     .traits = Trait::side_effect | Trait::no_dsl,
-     .note = kStateNote,
+     .traits = Trait::side_effect | Trait::own_dsl,
      .infer = infer_write_state},
 };
 
@@ -182,7 +173,7 @@ inline constexpr OpInfo kClassifyOps[] = {
      .signatures = kClassify,
      .results = ResultCount::two,
      .result_dtype = ResultDType::inferred,
-     .traits = Trait::no_dsl,
+     .traits = Trait::own_dsl,
      .note = "its second result is a dictionary; classes is written in place as a list",
      .infer = infer_classify},
 };

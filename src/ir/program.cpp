@@ -9,9 +9,11 @@ namespace milgen {
 namespace {
 
 PortInfo port(const Graph& graph, ValueId value, NameId name, Loc loc) {
-  const TypeId type = graph.value(value).type;
-  return {std::string(graph.names.view(name)), graph.types.dtype(type),
-          Shape(graph.types.shape(type)), loc};
+  TypeView type = graph.types.view(graph.value(value).type);
+  const bool is_state = type.kind == TypeKind::state;
+  if (is_state) type = *type.element;
+  return {std::string(graph.names.view(name)),
+          type.kind == TypeKind::dict ? DType::none : type.dtype, Shape(type.shape), is_state, loc};
 }
 
 }  // namespace
@@ -31,7 +33,7 @@ std::string_view Program::name() const {
 }
 Opset Program::opset() const { return data_ == nullptr ? Opset::ios18 : data_->opset; }
 std::size_t Program::op_count() const {
-  return data_ == nullptr ? 0 : data_->canonical.order.size();
+  return data_ == nullptr ? 0 : data_->canonical.order.size() - data_->canonical.inlined_count;
 }
 
 std::vector<PortInfo> Program::inputs() const {

@@ -125,7 +125,7 @@ const KernelEntry* Registry::find(std::string_view name, const KernelSetInfo*& s
 
 Program build_kernel(const KernelSetInfo&, const KernelEntry& entry, const KernelConfig& config,
                      Diagnostics& diagnostics) {
-  Kernel kernel(entry.name);
+  Kernel kernel(entry.name, entry.opset);
   entry.build(kernel, config.data());
   // A kernel that refused its configuration has nothing to finish, and says so itself.
   Program program = kernel.diagnostics().has_errors() ? Program() : kernel.finish();

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "ir/canonical.h"
 #include "mil/number_text.h"
+#include "mil/text_buffer.h"
 #include "mil/weight_path.h"
 #include "milgen/layout.h"
 #include "milgen/print.h"
@@ -48,98 +48,6 @@ class SortedParams {
   std::array<std::uint32_t, kOpCount> first_{};
   std::vector<std::uint16_t> order_;
   std::size_t most_ = 0;
-};
-
-/// Text that grows at its end. A line is a dozen pieces of a few letters, so what counts is what a
-/// short piece costs: the literals are copied with a length that the compiler knows, and names
-/// without a call. Both together took half of the instructions that a line cost with memcpy.
-class Text {
- public:
-  explicit Text(std::size_t reserve) { grow(reserve); }
-
-  void put(char c) {
-    need(1);
-    *at_++ = c;
-  }
-  template <std::size_t N>
-  void put(const char (&literal)[N]) {
-    need(N);
-    std::memcpy(at_, literal, N - 1);
-    at_ += N - 1;
-  }
-  void put(std::string_view text) {
-    need(text.size());
-    copy(text.data(), text.size());
-  }
-  /// A copy of what was written from `start` on.
-  void repeat(std::size_t start, std::size_t length) {
-    need(length);
-    const char* from = out_.data() + start;
-    char* to = at_;
-    at_ += length;
-    // Types are twenty to forty letters: in words, of which the last may overlap the one before.
-    if (length < kWordBytes) {
-      std::memcpy(to, from, length);
-      return;
-    }
-    for (; to + kWordBytes < at_; to += kWordBytes, from += kWordBytes) {
-      std::memcpy(to, from, kWordBytes);
-    }
-    std::memcpy(at_ - kWordBytes, out_.data() + start + length - kWordBytes, kWordBytes);
-  }
-  /// Room for `bytes` that the caller fills from the returned place on, up to written_to().
-  char* room(std::size_t bytes) {
-    need(bytes);
-    return at_;
-  }
-  void written_to(char* end) { at_ = end; }
-  std::size_t size() const { return static_cast<std::size_t>(at_ - out_.data()); }
-  std::string take() {
-    out_.resize(size());
-    return std::move(out_);
-  }
-
- private:
-  static constexpr std::size_t kWordBytes = 16;
-
-  void need(std::size_t bytes) {
-    if (static_cast<std::size_t>(end_ - at_) < bytes) grow(bytes);
-  }
-  void grow(std::size_t bytes) {
-    const std::size_t used = at_ == nullptr ? 0 : size();
-    out_.resize(std::max(out_.size() * 2, used + bytes));
-    at_ = out_.data() + used;
-    end_ = out_.data() + out_.size();
-  }
-  /// Two words that overlap do for any length between one and two words.
-  [[gnu::always_inline]] void copy(const char* from, std::size_t size) {
-    char* to = at_;
-    at_ += size;
-    if (size > 16) {
-      std::memcpy(to, from, size);
-    } else if (size >= 8) {
-      copy_ends<8>(to, from, size);
-    } else if (size >= 4) {
-      copy_ends<4>(to, from, size);
-    } else if (size >= 2) {
-      copy_ends<2>(to, from, size);
-    } else if (size == 1) {
-      *to = *from;
-    }
-  }
-  template <std::size_t Word>
-  [[gnu::always_inline]] static void copy_ends(char* to, const char* from, std::size_t size) {
-    std::array<char, Word> first;  // NOLINT(*-member-init): written before it is read
-    std::array<char, Word> last;   // NOLINT(*-member-init): written before it is read
-    std::memcpy(first.data(), from, Word);
-    std::memcpy(last.data(), from + size - Word, Word);
-    std::memcpy(to, first.data(), Word);
-    std::memcpy(to + size - Word, last.data(), Word);
-  }
-
-  std::string out_;
-  char* at_ = nullptr;
-  char* end_ = nullptr;
 };
 
 /// The style is a template argument because it decides about every literal.
@@ -205,7 +113,7 @@ class Printer {
     } else {
       put(") {\n");
     }
-    for (const OpId id : canonical_.order) line(graph_.op(id));
+    lines();
     if constexpr (kCompact) {
       put("}->(");
     } else {
@@ -306,6 +214,13 @@ class Printer {
         spell(*type.element);
         put('>');
         return;
+      case TypeKind::dict:
+        put("dict<");
+        spell(*type.element);
+        comma();
+        put(dtype_name(type.dtype));
+        put('>');
+        return;
       default:
         break;
     }
@@ -402,6 +317,22 @@ class Printer {
     put("))");
   }
 
+  /// The elements of a list constant.
+  void list(const Const& constant, const TypeView& type) {
+    put('[');
+    if (constant.kind == ConstKind::ints) {
+      row(constant, type.element->dtype, 0, constant.count);
+    } else {
+      bool first = true;
+      for (const std::int64_t text : graph_.text_ids(constant)) {
+        if (!first) comma();
+        first = false;
+        quoted(graph_.names.view(static_cast<NameId>(text)));
+      }
+    }
+    put(']');
+  }
+
   void literal(const Const& constant, ValueId value) {
     type(constant.type);
     put('(');
@@ -409,6 +340,9 @@ class Printer {
       blob(weight, value);
     } else if (constant.kind == ConstKind::text) {
       quoted(graph_.text(constant));
+    } else if (const TypeView list_type = graph_.types.view(constant.type);
+               list_type.kind == TypeKind::list) {
+      list(constant, list_type);
     } else {
       std::size_t at = 0;
       elements(constant, graph_.types.dtype(constant.type), graph_.types.shape(constant.type), at);
@@ -416,7 +350,22 @@ class Printer {
     put(')');
   }
 
-  void arguments(const OpRecord& op, std::span<const Param> params) {
+  /// The value of an argument: a name, or a constant that is written in place.
+  void operand(ValueId value, bool takes_inline) {
+    const Const* constant = takes_inline ? graph_.constant_of(value) : nullptr;
+    if (constant != nullptr) {
+      literal(*constant, value);
+    } else {
+      put(canonical_.names[value]);
+    }
+  }
+
+  /// `named` is called once, before the argument that `name` stands before in byte order, or at the
+  /// end.
+  template <class Named>
+  void arguments(const OpRecord& op, const OpInfo& info, const Named& named) {
+    const std::span<const Param> params = info.signatures.back().params;
+    const bool takes_inline = info.has_inline_constants();
     const std::span<const Operand> operands = graph_.operands(op);
     // Where each argument's operands begin: they stand in table order.
     const std::span<std::uint32_t> begins = std::span(begins_).first(params.size());
@@ -425,27 +374,48 @@ class Printer {
       begins[operands[i].param] = static_cast<std::uint32_t>(i);
     }
     bool first = true;
-    for (const std::uint16_t param : sorted_params_.of(op.code, params.size())) {
-      const std::size_t begin = begins[param];
-      if (begin == kNone) continue;
+    const auto next = [&] {
       if (!first) comma();
       first = false;
+    };
+    for (const std::uint16_t param : sorted_params_.of(op.code, params.size())) {
+      const std::size_t begin = begins[param];
+      // A tuple that is required and has no elements is that of make_list: those of a scalar list.
+      const bool empty = begin == kNone && params[param].kind == ParamKind::variadic &&
+                         params[param].required() && !takes_blocks(op.code);
+      if (begin == kNone && !empty) continue;
+      named(params[param].name, next);
+      next();
       put(params[param].name);
       equals();
+      if (empty) {
+        put("()");
+        continue;
+      }
       std::size_t end = begin + 1;
       while (end < operands.size() && operands[end].param == param) ++end;
       const bool tuple = end - begin > 1;  // one binding prints bare (mil_text_format, section 2)
       if (tuple) put('(');
       for (std::size_t i = begin; i < end; ++i) {
         if (i != begin) comma();
-        put(canonical_.names[operands[i].value]);
+        operand(operands[i].value, takes_inline);
       }
       if (tuple) put(')');
     }
+    named({}, next);
   }
 
-  void line(const OpRecord& op) {
-    if constexpr (!kCompact) put("            ");
+  void name_attribute(std::string_view name) {
+    if constexpr (kCompact) {
+      put("name=string(\"");
+    } else {
+      put("name = string(\"");
+    }
+    put(name);
+    put("\")");
+  }
+
+  void results(const OpRecord& op) {
     for (std::uint32_t r = 0; r < op.results; ++r) {
       if (r != 0) comma();
       type(graph_.value(op.first_result + r).type);
@@ -453,34 +423,124 @@ class Printer {
       put(canonical_.names[op.first_result + r]);
     }
     if (op.results != 0) equals();
-    const std::string_view name =
-        op.results != 0 ? canonical_.names[op.first_result] : std::string_view();
-    const bool is_const = op.code == OpCode::const_;
-    if (is_const) {
-      put("const(");
-    } else {
-      const OpInfo& info = op_info(op.code);
-      put(info.name);
-      put('(');
-      arguments(op, info.signatures.back().params);
-    }
-    if constexpr (kCompact) {
-      put(")[name=string(\"");
-    } else {
-      put(")[name = string(\"");
-    }
-    put(name);
-    if (is_const) {
+  }
+
+  /// An op from its results to its attributes, without what ends it.
+  void head(const OpRecord& op) {
+    if constexpr (!kCompact) put("            ");
+    for (std::size_t i = 0; i < open_.size(); ++i) indent();
+    results(op);
+    const std::string_view name = op.results != 0 ? canonical_.names[op.first_result]
+                                                  : canonical_.effect_names[effects_printed_++];
+    if (op.code == OpCode::const_) {
+      put("const()[");
+      name_attribute(name);
       if constexpr (kCompact) {
-        put("\"),val=");
+        put(",val=");
       } else {
-        put("\"), val = ");
+        put(", val = ");
       }
       literal(graph_.constant(op.constant), op.first_result);
-      put("];\n");
-    } else {
-      put("\")];\n");
+      put(']');
+      return;
     }
+    const OpInfo& info = op_info(op.code);
+    put(info.name);
+    if (info.written_as_attributes(data_.opset)) {
+      put("()[");
+      bool told = false;
+      arguments(op, info, [&](std::string_view before, const auto& next) {
+        if (told || (!before.empty() && before < "name")) return;
+        told = true;
+        next();
+        name_attribute(name);
+      });
+    } else {
+      put('(');
+      arguments(op, info, [](std::string_view, const auto&) {});
+      put(")[");
+      name_attribute(name);
+    }
+    put(']');
+  }
+
+  /// What the lines of a nested block have more than those around it.
+  void indent() {
+    if constexpr (!kCompact) put("        ");
+  }
+
+  /// A nested block whose ops are being printed.
+  struct OpenBlock {
+    const OpRecord* op;
+    std::size_t index;  // among the blocks of the op
+  };
+  BlockId id_of(const OpenBlock& open) const { return graph_.nested(*open.op)[open.index]; }
+
+  void block_margin() {
+    if constexpr (!kCompact) put("                ");
+    for (std::size_t i = 1; i < open_.size(); ++i) indent();
+  }
+  void open_block() {
+    put('\n');
+    block_margin();
+    const BlockRecord& block = graph_.block(id_of(open_.back()));
+    put('(');
+    for (std::uint32_t i = 0; i < block.inputs; ++i) {
+      if (i != 0) comma();
+      const ValueId input = block.first_input + i;
+      type(graph_.value(input).type);
+      put(' ');
+      put(canonical_.names[input]);
+    }
+    if constexpr (kCompact) {
+      put("){\n");
+    } else {
+      put(") {\n");
+    }
+  }
+  void close_block() {
+    block_margin();
+    if constexpr (kCompact) {
+      put("}->(");
+    } else {
+      put("} -> (");
+    }
+    bool first = true;
+    for (const ValueId output : graph_.block_outputs(graph_.block(id_of(open_.back())))) {
+      if (!first) comma();
+      first = false;
+      put(canonical_.names[output]);
+    }
+    put(')');
+  }
+  /// Closes the blocks whose last op is before `place` in the order.
+  void close_blocks(std::size_t place) {
+    while (!open_.empty() && canonical_.block_end[id_of(open_.back())] == place) {
+      close_block();
+      if (++open_.back().index < kNestedBlocks) {
+        open_block();
+      } else {
+        put(";\n");
+        open_.pop_back();
+      }
+    }
+  }
+
+  void lines() {
+    for (std::size_t i = 0; i < canonical_.order.size(); ++i) {
+      close_blocks(i);
+      const OpId id = canonical_.order[i];
+      if (!canonical_.inlined.empty() && canonical_.inlined[id]) continue;
+      const OpRecord& op = graph_.op(id);
+      head(op);
+      if (takes_blocks(op.code)) {
+        open_.push_back({&op, 0});
+        open_block();
+      } else {
+        put(";\n");
+      }
+    }
+    close_blocks(canonical_.order.size());
   }
 
   const ProgramData& data_;
@@ -492,6 +552,8 @@ class Printer {
   const SortedParams& sorted_params_;
   std::vector<Span> type_text_;
   std::vector<std::uint32_t> begins_;  // of arguments()
+  std::vector<OpenBlock> open_;
+  std::size_t effects_printed_ = 0;
   Text out_;
 };
 

@@ -4,11 +4,13 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "milgen/diagnostic.h"
+#include "milgen/dtype.h"
 #include "milgen/program.h"
 
 namespace milgen {
@@ -41,6 +43,15 @@ inline std::string folded(std::string_view name) {
   }
   return out;
 }
+
+/// What is wrong with the path of a reference, as the end of a sentence ("which is not below
+/// @model_path"); empty when it names a file below the model's folder.
+std::string_view weight_path_fault(std::string_view path);
+
+/// The elements and the bytes of a weight in a file; false for a dtype that files do not have, a
+/// dim that is not known, and more than 63 bits count.
+bool weight_size(DType dtype, std::span<const std::int64_t> shape, std::uint64_t& elements,
+                 std::uint64_t& size_bytes);
 
 /// Reports each program that is none (`program.none`): all else looks into them.
 bool check_programs(std::span<const Program> programs, Diagnostics& diagnostics);

@@ -15,15 +15,6 @@ constexpr std::array<DType, 18> kCodes = {
     DType::int16, DType::uint16, DType::int4,  DType::uint1,  DType::uint2,     DType::uint4,
     DType::uint3, DType::uint6,  DType::int32, DType::uint32, DType::fp8e4m3fn, DType::fp8e5m2};
 
-/// The bits of element `index` of a packed payload.
-unsigned packed_bits(std::span<const std::byte> packed, std::size_t index, unsigned width) {
-  const std::size_t bit = index * width;
-  const std::size_t byte = bit / 8;
-  unsigned window = std::to_integer<unsigned>(packed[byte]);
-  if (byte + 1 < packed.size()) window |= std::to_integer<unsigned>(packed[byte + 1]) << 8;
-  return window >> (bit % 8) & ((1u << width) - 1);
-}
-
 bool packed_span_fits(DType dtype, std::size_t count, std::size_t packed_size) {
   const int width = dtype_bits(dtype);
   std::uint64_t size = 0;
@@ -105,7 +96,7 @@ bool unpack_elements(DType dtype, std::span<const std::byte> packed,
   if (!packed_span_fits(dtype, unpacked.size(), packed.size())) return false;
   const auto width = static_cast<unsigned>(dtype_bits(dtype));
   for (std::size_t i = 0; i < unpacked.size(); ++i) {
-    unsigned value = packed_bits(packed, i, width);
+    unsigned value = detail::packed_bits(packed, i, width);
     if (dtype == DType::int4 && value >= 8) value |= 0xF0u;
     unpacked[i] = static_cast<std::uint8_t>(value);
   }

@@ -32,6 +32,15 @@ void store_little(std::byte* to, T value) {
   }
 }
 
+/// The bits of element `index` of a packed payload.
+inline unsigned packed_bits(std::span<const std::byte> packed, std::size_t index, unsigned width) {
+  const std::size_t bit = index * width;
+  const std::size_t byte = bit / 8;
+  unsigned window = std::to_integer<unsigned>(packed[byte]);
+  if (byte + 1 < packed.size()) window |= std::to_integer<unsigned>(packed[byte + 1]) << 8;
+  return window >> (bit % 8) & ((1u << width) - 1);
+}
+
 inline std::array<std::byte, kWeightHeaderBytes> header_bytes(std::uint32_t count) {
   std::array<std::byte, kWeightHeaderBytes> bytes{};
   store_little(bytes.data(), count);

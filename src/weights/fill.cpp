@@ -12,6 +12,7 @@
 #include "support/printable.h"
 #include "support/rule.h"
 #include "weights/convert.h"
+#include "weights/float8.h"
 
 namespace milgen {
 namespace {
@@ -35,34 +36,6 @@ std::uint64_t start_of(std::string_view name, std::uint64_t seed) {
   return fnv1a64(name) + seed * 0xD1B54A32D192ED03u;
 }
 
-struct Float8 {
-  int mantissa_bits;
-  int bias;
-  double largest;
-  std::uint8_t nan;  // also what stands for values beyond the largest
-};
-
-/// Rounds once to nearest, ties to even. OCP 8-bit floating point specification 1.0: e4m3fn has no
-/// infinity and one NaN pattern, e5m2 is an ordinary small float.
-std::uint8_t float8_from_double(double value, const Float8& format) {
-  const auto sign = static_cast<std::uint8_t>(std::signbit(value) ? 0x80 : 0);
-  const double magnitude = std::fabs(value);
-  if (std::isnan(value)) return static_cast<std::uint8_t>(sign | format.nan);
-  if (magnitude == 0) return sign;
-  const int exponent = std::max(std::ilogb(magnitude), 1 - format.bias);
-  const double steps = std::nearbyint(std::ldexp(magnitude, format.mantissa_bits - exponent));
-  if (std::ldexp(steps, exponent - format.mantissa_bits) > format.largest) {
-    return static_cast<std::uint8_t>(sign | format.nan);
-  }
-  // Steps carry into the exponent by themselves, at the top of a binade and above the subnormals.
-  const int biased = exponent + format.bias - 1;
-  return static_cast<std::uint8_t>(sign |
-                                   ((biased << format.mantissa_bits) + static_cast<int>(steps)));
-}
-
-constexpr Float8 kE4m3fn = {3, 7, 448.0, 0x7F};
-constexpr Float8 kE5m2 = {2, 15, 57344.0, 0x7C};
-
 void store_reals(DType dtype, const double* values, std::byte* to, std::size_t count) {
   switch (dtype) {
     case DType::fp16: {
@@ -85,11 +58,12 @@ void store_reals(DType dtype, const double* values, std::byte* to, std::size_t c
     case DType::fp64:
       std::memcpy(to, values, 8 * count);
       return;
-    default:
+    default: {
+      const detail::Float8 format = detail::float8_format(dtype);
       for (std::size_t i = 0; i < count; ++i) {
-        to[i] = static_cast<std::byte>(
-            float8_from_double(values[i], dtype == DType::fp8e4m3fn ? kE4m3fn : kE5m2));
+        to[i] = static_cast<std::byte>(detail::float8_from_double(values[i], format));
       }
+    }
   }
 }
 

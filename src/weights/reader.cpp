@@ -7,64 +7,27 @@
 #include "support/files.h"
 #include "support/rule.h"
 #include "weights/blob_format.h"
+#include "weights/blob_report.h"
+#include "weights/lenient.h"
 
 namespace milgen {
 namespace {
 
-// A broken file of gigabytes would otherwise fill the memory with reports.
-constexpr std::size_t kFaultLimit = 100;
-
-/// Goes over the records of a file. What is a fault and how bad it is stands here alone.
+/// Goes over the records of a file that keeps to the format. What is a fault there and how bad it
+/// is stands here alone.
 class Walker {
  public:
-  Walker(std::span<const std::byte> bytes, std::string_view name, Diagnostics& diagnostics)
-      : bytes_(bytes), place_(std::string(name)), diagnostics_(diagnostics) {}
+  Walker(std::span<const std::byte> bytes, detail::BlobReport& report)
+      : bytes_(bytes), report_(report) {}
 
-  bool walk(std::vector<WeightRecord>& records) {
-    const std::size_t errors_before = diagnostics_.errors();
-    std::uint32_t count = 0;
-    if (header(count)) {
-      const std::uint64_t end = walk_records(count, records);
-      if (end != 0) behind_the_last(count, end);
-    }
-    return diagnostics_.errors() == errors_before;
+  void walk(std::uint32_t count, std::vector<WeightRecord>& records) {
+    const std::uint64_t end = walk_records(count, records);
+    if (end != 0) behind_the_last(count, end);
   }
 
  private:
-  /// False when there have been so many that the walk ends.
   bool fault(Rule rule, std::string message, Severity severity = Severity::error) {
-    if (faults_++ == kFaultLimit) {
-      diagnostics_.error(
-          milgen::rule<"blob.many">.id(),
-          fmt::format("there are more than {} faults; the rest is not looked at", kFaultLimit),
-          place_);
-    }
-    if (faults_ > kFaultLimit) return false;
-    diagnostics_.add({std::string(rule.id()), severity, std::move(message), place_, {}});
-    return true;
-  }
-
-  bool header(std::uint32_t& count) {
-    if (bytes_.size() < kWeightHeaderBytes) {
-      fault(rule<"blob.header">, fmt::format("the file has {} bytes, its header alone takes {}",
-                                             bytes_.size(), kWeightHeaderBytes));
-      return false;
-    }
-    count = detail::load_little<std::uint32_t>(bytes_.data());
-    const auto version = detail::load_little<std::uint32_t>(bytes_.data() + 4);
-    if (version != kWeightFileVersion) {
-      fault(rule<"blob.version">,
-            fmt::format("the version at byte 4 is {}, not {}", version, kWeightFileVersion));
-      return false;
-    }
-    for (std::size_t at = 8; at < kWeightHeaderBytes; at += 8) {
-      const auto value = detail::load_little<std::uint64_t>(bytes_.data() + at);
-      if (value == 0) continue;
-      fault(rule<"blob.reserved">,
-            fmt::format("the header has {:#x} at byte {}, where there are zeros", value, at),
-            Severity::warning);
-    }
-    return true;
+    return report_.fault(rule, std::move(message), severity);
   }
 
   /// Returns where the last payload ends; 0 when the walk could not go to the end.
@@ -184,10 +147,29 @@ class Walker {
   }
 
   std::span<const std::byte> bytes_;
-  Place place_;
-  Diagnostics& diagnostics_;
-  std::size_t faults_ = 0;
+  detail::BlobReport& report_;
 };
+
+bool read_records(std::span<const std::byte> bytes, std::string_view name,
+                  const ReadOptions& options, std::vector<WeightRecord>& records,
+                  Diagnostics& diagnostics) {
+  const std::size_t errors_before = diagnostics.errors();
+  detail::BlobReport report(name, diagnostics);
+  std::uint32_t count = 0;
+  if (!detail::read_header(bytes, report, count)) return false;
+  switch (options.mode) {
+    case ReadMode::strict:
+      Walker(bytes, report).walk(count, records);
+      break;
+    case ReadMode::lenient:
+      detail::read_referenced(bytes, count, options.references, report, records);
+      break;
+    case ReadMode::guess:
+      detail::guess_records(bytes, count, report, records);
+      break;
+  }
+  return diagnostics.errors() == errors_before;
+}
 
 }  // namespace
 
@@ -202,18 +184,19 @@ WeightFileReader::WeightFileReader(WeightFileReader&& other) noexcept = default;
 WeightFileReader& WeightFileReader::operator=(WeightFileReader&& other) noexcept = default;
 WeightFileReader::~WeightFileReader() = default;
 
-bool WeightFileReader::open(const std::string& path, Diagnostics& diagnostics) {
+bool WeightFileReader::open(const std::string& path, Diagnostics& diagnostics,
+                            const ReadOptions& options) {
   impl_ = std::make_unique<Impl>();
   if (!impl_->file.open(path, diagnostics)) return false;
   impl_->bytes = impl_->file.bytes();
-  return Walker(impl_->bytes, path, diagnostics).walk(impl_->records);
+  return read_records(impl_->bytes, path, options, impl_->records, diagnostics);
 }
 
 bool WeightFileReader::open(std::span<const std::byte> bytes, std::string_view name,
-                            Diagnostics& diagnostics) {
+                            Diagnostics& diagnostics, const ReadOptions& options) {
   impl_ = std::make_unique<Impl>();
   impl_->bytes = bytes;
-  return Walker(bytes, name, diagnostics).walk(impl_->records);
+  return read_records(bytes, name, options, impl_->records, diagnostics);
 }
 
 const std::vector<WeightRecord>& WeightFileReader::records() const { return impl_->records; }

@@ -3,41 +3,14 @@
 //
 //     bench_kernels [--quick]
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 #include <string_view>
 
 #include "bench/bench.h"
 #include "milgen/milgen.h"
 #include "milgen/stories.h"
-
-namespace {
-std::atomic<std::uint64_t> g_allocations{0};
-}  // namespace
-
-// The allocations of everything in this program are counted: growth is shown by counts, not times.
-// All forms that libstdc++ uses here, because the address sanitizer wants to see memory returned in
-// the way in which it was taken.
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  g_allocations.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(size == 0 ? 1 : size);
-}
-void* operator new(std::size_t size) {
-  if (void* at = operator new(size, std::nothrow)) return at;
-  std::abort();
-}
-void* operator new[](std::size_t size) { return operator new(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return operator new(size, std::nothrow);
-}
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete[](void* at) noexcept { std::free(at); }
-void operator delete(void* at, std::size_t) noexcept { std::free(at); }
-void operator delete[](void* at, std::size_t) noexcept { std::free(at); }
-void operator delete(void* at, const std::nothrow_t&) noexcept { std::free(at); }
-void operator delete[](void* at, const std::nothrow_t&) noexcept { std::free(at); }
+#include "support/counted_memory.h"
 
 namespace {
 
@@ -155,9 +128,9 @@ void stories(bool quick) {
     Kernel counted(entry.name);
     entry.build(counted, config.data());
     const std::size_t ops = counted.finish().op_count();
-    const std::uint64_t before = g_allocations;
+    const std::uint64_t before = test::memory_cost().allocations;
     bench::keep(emitted(entry, config).data());
-    const std::uint64_t allocations = g_allocations - before;
+    const std::uint64_t allocations = test::memory_cost().allocations - before;
     const auto [ours, theirs] = compare(
         quick ? 1 : 31, quick ? 1 : 300, [&] { bench::keep(emitted(entry, config).data()); },
         [&] {
@@ -203,9 +176,9 @@ void growth(bool quick) {
     std::uint64_t allocations = 0;
     std::vector<double> times;
     for (int round = 0; round < (quick ? 1 : 5); ++round) {
-      const std::uint64_t before = g_allocations;
+      const std::uint64_t before = test::memory_cost().allocations;
       times.push_back(bench::seconds([&] { bytes = large(ops, printed).size(); }));
-      allocations = g_allocations - before;
+      allocations = test::memory_cost().allocations - before;
     }
     const double time = bench::median(times);
     std::printf("%10zu %12.6f %12.0f %14llu %14zu\n", printed, time,

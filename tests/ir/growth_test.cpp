@@ -2,46 +2,13 @@
 // counted, because times depend on what else the machine does.
 #include <doctest/doctest.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "milgen/milgen.h"
-
-namespace {
-
-std::atomic<std::uint64_t> g_allocations{0};
-std::atomic<std::uint64_t> g_bytes{0};
-
-void* counted(std::size_t size) noexcept {
-  g_allocations.fetch_add(1, std::memory_order_relaxed);
-  g_bytes.fetch_add(size, std::memory_order_relaxed);
-  return std::malloc(size == 0 ? 1 : size);
-}
-
-void* counted_or_end(std::size_t size) {
-  if (void* at = counted(size)) return at;
-  std::abort();
-}
-
-}  // namespace
-
-// All forms that libstdc++ uses here, because the address sanitizer wants to see memory returned in
-// the way in which it was taken.
-void* operator new(std::size_t size) { return counted_or_end(size); }
-void* operator new[](std::size_t size) { return counted_or_end(size); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return counted(size); }
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete[](void* at) noexcept { std::free(at); }
-void operator delete(void* at, std::size_t) noexcept { std::free(at); }
-void operator delete[](void* at, std::size_t) noexcept { std::free(at); }
-void operator delete(void* at, const std::nothrow_t&) noexcept { std::free(at); }
-void operator delete[](void* at, const std::nothrow_t&) noexcept { std::free(at); }
+#include "support/counted_memory.h"
 
 namespace {
 
@@ -55,14 +22,15 @@ struct Cost {
 
 template <class Build>
 Cost cost_of(const Build& build) {
-  const std::uint64_t allocations = g_allocations;
-  const std::uint64_t bytes = g_bytes;
-  Kernel k("growth");
-  build(k);
-  const Program program = k.finish();
-  REQUIRE(program);
-  const std::string text = print_mil(program);
-  return {g_allocations - allocations, g_bytes - bytes, text.size()};
+  std::size_t text_bytes = 0;
+  const test::MemoryCost cost = test::memory_cost_of([&] {
+    Kernel k("growth");
+    build(k);
+    const Program program = k.finish();
+    REQUIRE(program);
+    text_bytes = print_mil(program).size();
+  });
+  return {cost.allocations, cost.bytes, text_bytes};
 }
 
 /// About `ops` ops that share their attributes, with every tenth value named.

@@ -1,17 +1,17 @@
 #include "ir/infer_cases.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
+#include <fmt/ranges.h>
 
 #include <cctype>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
-#include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "ir/case_json.h"
+#include "ir/graph.h"
+#include "ir/segmenter_ops.h"
 #include "milgen/op_info.h"
 #include "support/rule.h"
 
@@ -20,7 +20,12 @@ namespace milgen::test {
 // --- Types and values. ---
 
 TypeView OwnedType::view() const {
-  TypeView out{.kind = kind, .dtype = dtype, .shape = shape, .length = length};
+  TypeView out{.kind = kind,
+               .dtype = dtype,
+               .shape = shape,
+               .length = length,
+               .strides = strides,
+               .interleave_factors = interleave_factors};
   if (element != nullptr) {
     element_view_ = element->view();
     out.element = &element_view_;
@@ -39,6 +44,13 @@ std::string notation(const OwnedType& type) {
       return fmt::format("state<{}>", notation(*type.element));
     case TypeKind::dict:
       return fmt::format("dict<{},{}>", dtype_name(type.key), dtype_name(type.dtype));
+    case TypeKind::tensor_buffer: {
+      OwnedType tensor;
+      tensor.dtype = type.dtype;
+      tensor.shape = type.shape;
+      return fmt::format("buffer<{};{};{}>", notation(tensor), fmt::join(type.strides, ","),
+                         fmt::join(type.interleave_factors, ","));
+    }
     default:
       break;
   }
@@ -160,6 +172,17 @@ void DataContext::result_dict(DType key, DType value_dtype) {
   type.dtype = value_dtype;
   results_.push_back(std::move(type));
 }
+void DataContext::result_tensor_buffer(DType dtype, std::span<const std::int64_t> shape,
+                                       std::span<const std::int64_t> strides,
+                                       std::span<const std::int64_t> interleave_factors) {
+  OwnedType type;
+  type.kind = TypeKind::tensor_buffer;
+  type.dtype = dtype;
+  type.shape = Shape(shape);
+  type.strides = Ints(strides);
+  type.interleave_factors = Ints(interleave_factors);
+  results_.push_back(std::move(type));
+}
 
 int DataContext::block_inputs(int block) const {
   return static_cast<int>(blocks_[static_cast<std::size_t>(block)].inputs.size());
@@ -228,8 +251,26 @@ class Reader {
     return symbol ? kFirstSymbolDim - out : out;
   }
 
+  /// Integers up to `end`, which is eaten.
+  Ints ints(char end) {
+    Ints out;
+    while (!bad && !eat(end)) {
+      out.push_back(dim());
+      if (!text_.empty() && text_.front() != end) need(',');
+    }
+    return out;
+  }
+
   OwnedType type() {
     OwnedType out;
+    if (eat("buffer<")) {
+      out = type();
+      out.kind = TypeKind::tensor_buffer;
+      need(';');
+      out.strides = ints(';');
+      out.interleave_factors = ints('>');
+      return out;
+    }
     const bool list = eat("list<");
     if (list || eat("state<")) {
       out.kind = list ? TypeKind::list : TypeKind::state;
@@ -243,12 +284,7 @@ class Reader {
     }
     out.dtype = dtype_from_name(word());
     bad = bad || out.dtype == DType::none;
-    if (eat('[')) {
-      while (!bad && !eat(']')) {
-        out.shape.push_back(dim());
-        if (!text_.empty() && text_.front() != ']') need(',');
-      }
-    }
+    if (eat('[')) out.shape = ints(']');
     return out;
   }
 
@@ -289,7 +325,7 @@ class Reader {
     } else if (item.empty()) {
       return;  // a list of no elements
     } else if (is_float(dtype)) {
-      out.reals.push_back(std::strtod(std::string(item).c_str(), nullptr));
+      out.reals.push_back(round_to(dtype, std::strtod(std::string(item).c_str(), nullptr)));
     } else {
       out.ints.push_back(std::strtoll(std::string(item).c_str(), nullptr, 10));
     }
@@ -322,7 +358,53 @@ std::string join(const std::vector<OwnedType>& types) {
   return out;
 }
 
-Outcome outcome_of(DataContext& context) {
+/// A plain value, or a tuple of them in parentheses.
+Argument read_argument(Reader& reader) {
+  Argument out;
+  out.name = std::string(reader.word());
+  reader.need('=');
+  out.is_tuple = reader.eat('(');
+  if (!out.is_tuple) {
+    out.values.push_back(reader.value());
+    return out;
+  }
+  for (reader.skip_spaces(); !reader.bad && !reader.eat(')'); reader.skip_spaces()) {
+    out.values.push_back(reader.value());
+    reader.bad = reader.bad || reader.at_end();
+  }
+  return out;
+}
+
+/// The list of a block that in0, out0, in1 ... stand for; null for an argument of the op.
+std::vector<OwnedType>* block_list(std::string_view name, std::vector<Block>& blocks) {
+  const bool inputs = name.size() == 3 && name.substr(0, 2) == "in";
+  const bool outputs = name.size() == 4 && name.substr(0, 3) == "out";
+  if ((!inputs && !outputs) || std::isdigit(static_cast<unsigned char>(name.back())) == 0) {
+    return nullptr;
+  }
+  const auto block = static_cast<std::size_t>(name.back() - '0');
+  if (blocks.size() <= block) blocks.resize(block + 1);
+  return inputs ? &blocks[block].inputs : &blocks[block].outputs;
+}
+
+}  // namespace
+
+bool read_line(std::string_view line, ParsedLine& out) {
+  Reader reader(line);
+  for (reader.skip_spaces(); !reader.at_end(); reader.skip_spaces()) {
+    Argument argument = read_argument(reader);
+    std::vector<OwnedType>* types = block_list(argument.name, out.blocks);
+    if (types == nullptr) {
+      out.arguments.push_back(std::move(argument));
+    } else {
+      for (OwnedValue& v : argument.values) types->push_back(std::move(v.type));
+    }
+  }
+  return !reader.bad;
+}
+
+Outcome infer_parsed(const OpInfo& op, Opset opset, ParsedLine line) {
+  DataContext context(op, opset, std::move(line.arguments), std::move(line.blocks));
   Outcome out;
   out.accepted = context.run();
   out.results = join(context.results());
@@ -331,51 +413,22 @@ Outcome outcome_of(DataContext& context) {
   return out;
 }
 
-}  // namespace
+const OpInfo* find_any_op(std::string_view name) {
+  const OpInfo* op = find_op(name);
+  return op != nullptr ? op : find_segmenter_op(name);
+}
 
 Outcome infer_line(std::string_view op, std::string_view arguments, Opset opset) {
   Outcome out;
-  const OpInfo* info = find_op(op);
+  const OpInfo* info = find_any_op(op);
   if (info == nullptr) {
     out.diagnostics.error("test.syntax", fmt::format("there is no op {}", op));
     return out;
   }
-  std::vector<Argument> list;
-  std::vector<Block> blocks;
-  Reader reader(arguments);
-  for (reader.skip_spaces(); !reader.at_end(); reader.skip_spaces()) {
-    Argument argument;
-    argument.name = std::string(reader.word());
-    reader.need('=');
-    argument.is_tuple = reader.eat('(');
-    if (argument.is_tuple) {
-      for (reader.skip_spaces(); !reader.bad && !reader.eat(')'); reader.skip_spaces()) {
-        argument.values.push_back(reader.value());
-        bool closed = reader.at_end();
-        reader.bad = reader.bad || closed;
-      }
-    } else {
-      argument.values.push_back(reader.value());
-    }
-    const std::size_t digit = argument.name.size() - 1;
-    const bool inputs = argument.name.rfind("in", 0) == 0 && digit == 2;
-    const bool outputs = argument.name.rfind("out", 0) == 0 && digit == 3;
-    if ((inputs || outputs) && std::isdigit(static_cast<unsigned char>(argument.name[digit]))) {
-      const auto block = static_cast<std::size_t>(argument.name[digit] - '0');
-      if (blocks.size() <= block) blocks.resize(block + 1);
-      for (OwnedValue& v : argument.values) {
-        (inputs ? blocks[block].inputs : blocks[block].outputs).push_back(std::move(v.type));
-      }
-    } else {
-      list.push_back(std::move(argument));
-    }
-  }
-  if (reader.bad) {
-    out.diagnostics.error("test.syntax", fmt::format("{}: cannot read {}", op, arguments));
-    return out;
-  }
-  DataContext context(*info, opset, std::move(list), std::move(blocks));
-  return outcome_of(context);
+  ParsedLine line;
+  if (read_line(arguments, line)) return infer_parsed(*info, opset, std::move(line));
+  out.diagnostics.error("test.syntax", fmt::format("{}: cannot read {}", op, arguments));
+  return out;
 }
 
 bool as_expected(const Outcome& outcome, std::string_view expected, std::string& why) {
@@ -404,101 +457,6 @@ bool as_expected(const Outcome& outcome, std::string_view expected, std::string&
 
 namespace {
 
-using Json = nlohmann::json;
-
-OwnedType type_of(const Json& json) {
-  OwnedType out;
-  if (json.contains("state")) {
-    out.kind = TypeKind::state;
-    out.element = std::make_shared<OwnedType>(type_of(json["state"]));
-  } else if (json.contains("list")) {
-    const Json& list = json["list"];
-    out.kind = TypeKind::list;
-    out.element = std::make_shared<OwnedType>(type_of(list["elem"]));
-    // MIL text has no word for the first length of a list that grows.
-    out.length = list.value("dynamic_length", false) ? kUnknownDim
-                                                     : list.at("init_length").get<std::int64_t>();
-  } else if (json.contains("dict")) {
-    out.kind = TypeKind::dict;
-    out.key = dtype_from_name(json["dict"]["key"].get<std::string>());
-    out.dtype = dtype_from_name(json["dict"]["value"].get<std::string>());
-  } else {
-    out.dtype = dtype_from_name(json.at("dtype").get<std::string>());
-    for (const Json& dim : json.at("shape")) {
-      if (dim.is_number()) {
-        out.shape.push_back(dim.get<std::int64_t>());
-      } else if (dim == "*") {
-        out.shape.push_back(kUnknownRank);
-      } else if (dim == "?" || dim.get_ref<const std::string&>().front() == '=') {
-        // milgen keeps no arithmetic of symbols: "=s0 + 2" is one more dim that is not known.
-        out.shape.push_back(kUnknownDim);
-      } else {
-        out.shape.push_back(kFirstSymbolDim - std::stoll(dim.get<std::string>().substr(1)));
-      }
-    }
-  }
-  return out;
-}
-
-double number_of(const Json& json) {
-  if (json.is_boolean()) return json.get<bool>() ? 1 : 0;
-  if (!json.is_string()) return json.get<double>();
-  const std::string text = json.get<std::string>();
-  if (text == "inf") return std::numeric_limits<double>::infinity();
-  if (text == "-inf") return -std::numeric_limits<double>::infinity();
-  return std::numeric_limits<double>::quiet_NaN();
-}
-
-void add_element(DType dtype, const Json& json, OwnedValue& out) {
-  if (dtype == DType::string) {
-    out.texts.push_back(json.get<std::string>());
-  } else if (is_float(dtype)) {
-    out.reals.push_back(number_of(json));
-  } else {
-    out.ints.push_back(json.is_number_integer() ? json.get<std::int64_t>()
-                                                : static_cast<std::int64_t>(number_of(json)));
-  }
-}
-
-using Scope = std::map<std::string, OwnedValue>;
-
-/// A value of a case; nullopt for the name of a value that is not there.
-std::optional<OwnedValue> value_of(const Json& json, const Scope& scope) {
-  OwnedValue out;
-  if (json.is_string()) {
-    const auto found = scope.find(json.get<std::string>().substr(1));
-    if (found == scope.end()) return std::nullopt;
-    return found->second;
-  }
-  if (json.contains("var")) {
-    out.type = type_of(json["var"]);
-  } else if (json.contains("const")) {
-    const Json& value = json["const"];
-    out.type = type_of(value);
-    out.is_const = true;
-    out.known = true;
-    std::int64_t count = 1;
-    element_count(out.type.shape, count);
-    if (value.contains("data")) {
-      for (const Json& item : value["data"]) add_element(out.type.dtype, item, out);
-    } else {
-      for (std::int64_t i = 0; i < count; ++i) add_element(out.type.dtype, value["fill"], out);
-    }
-  } else if (json.contains("const_list")) {
-    const Json& list = json["const_list"];
-    out.is_const = true;
-    out.known = true;
-    out.type.kind = TypeKind::list;
-    out.type.element = std::make_shared<OwnedType>();
-    out.type.element->dtype = dtype_from_name(list["dtype"].get<std::string>());
-    out.type.length = static_cast<std::int64_t>(list["data"].size());
-    for (const Json& item : list["data"]) add_element(out.type.element->dtype, item, out);
-  } else {
-    out.type = type_of(json);
-  }
-  return out;
-}
-
 /// One op, and then the types of its results; nullopt when it is refused.
 class CaseRunner {
  public:
@@ -506,33 +464,18 @@ class CaseRunner {
 
   std::optional<std::vector<OwnedType>> op(const std::string& name, const Json& sides, Opset opset,
                                            const Scope& scope, std::vector<Block> blocks) {
-    std::vector<Argument> arguments;
-    for (const char* side : {"inputs", "attrs"}) {
-      if (!sides.contains(side)) continue;
-      for (const auto& [key, json] : sides[side].items()) {
-        Argument argument;
-        argument.name = key;
-        argument.is_tuple = json.is_array();
-        for (const Json& item : json.is_array() ? json : Json::array({json})) {
-          std::optional<OwnedValue> value = value_of(item, scope);
-          if (!value) {
-            why = "no value " + item.dump();
-            return std::nullopt;
-          }
-          argument.values.push_back(std::move(*value));
-        }
-        arguments.push_back(std::move(argument));
-      }
-    }
+    std::optional<std::vector<Argument>> arguments = arguments_of(sides, scope, why);
+    if (!arguments) return std::nullopt;
     const OpInfo* info = find_op(name);
     if (info == nullptr) {
       why = "no op " + name;
       return std::nullopt;
     }
-    if (info->code == OpCode::const_ && arguments.size() == 1 && arguments[0].values.size() == 1) {
-      return std::vector<OwnedType>{arguments[0].values[0].type};
+    if (info->code == OpCode::const_ && arguments->size() == 1 &&
+        arguments->front().values.size() == 1) {
+      return std::vector<OwnedType>{arguments->front().values[0].type};
     }
-    DataContext context(*info, opset, std::move(arguments), std::move(blocks));
+    DataContext context(*info, opset, std::move(*arguments), std::move(blocks));
     if (context.run()) return context.results();
     why.clear();
     for (const Diagnostic& diagnostic : context.diagnostics().all()) {
@@ -616,31 +559,22 @@ bool same_type(const OwnedType& got, const OwnedType& wanted) {
   return got.length == wanted.length && got.shape == wanted.shape;
 }
 
-std::optional<std::string> read_file(const std::string& path) {
-  gzFile file = gzopen(path.c_str(), "rb");
-  if (file == nullptr) return std::nullopt;
-  std::string out;
-  char buffer[1 << 16];
-  int n = 0;
-  while ((n = gzread(file, buffer, sizeof(buffer))) > 0) {
-    out.append(buffer, static_cast<std::size_t>(n));
-  }
-  gzclose(file);
-  return n < 0 ? std::nullopt : std::optional<std::string>(std::move(out));
-}
-
 void run_case(const Json& json, CaseReport& report) {
-  const std::string category = json["category"].get<std::string>();
-  if (category != "valid" && category != "invalid") return;
-  std::string opset_word = json["opset"].get<std::string>();
-  for (char& c : opset_word) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string category = json.at("category").get<std::string>();
+  if (category != "valid" && category != "invalid") {
+    ++report.not_judged[category];
+    return;
+  }
+  const std::string id = json.at("id").get<std::string>();
   Opset opset = Opset::ios18;
-  const std::string name = json["op"].get<std::string>();
+  const std::string name = json.at("op").get<std::string>();
   OpScore& score = report.ops[name];
   CaseRunner runner;
   std::optional<std::vector<OwnedType>> got;
-  if (!opset_from_name(opset_word, opset)) {
-    runner.why = "no opset " + opset_word;
+  if (find_op(name) == nullptr) {
+    runner.why = "no op " + name;
+  } else if (!opset_of(json, opset)) {
+    runner.why = "no opset " + json["opset"].get<std::string>();
   } else if (json.contains("program")) {
     got = runner.program(json["program"], opset);
   } else {
@@ -650,50 +584,32 @@ void run_case(const Json& json, CaseReport& report) {
     ++score.to_refuse;
     score.refused += got ? 0 : 1;
     if (got) {
-      report.mismatches.push_back(fmt::format("{} [{}] is accepted: {}",
-                                              json["id"].get<std::string>(), json.value("tag", ""),
-                                              join(*got)));
+      report.mismatches.push_back(
+          fmt::format("{} [{}] is accepted: {}", id, json.value("tag", ""), join(*got)));
     }
     return;
   }
-  ++score.to_accept;
-  std::vector<OwnedType> wanted;
-  for (const Json& type : json["expect"]["outputs"]) wanted.push_back(type_of(type));
+  bool corrected = false;
+  const std::vector<OwnedType> wanted = expected_types(json, opset, corrected);
   bool same = got.has_value() && got->size() == wanted.size();
   for (std::size_t i = 0; same && i < wanted.size(); ++i) same = same_type((*got)[i], wanted[i]);
-  score.accepted += same ? 1 : 0;
-  if (!same) {
-    report.mismatches.push_back(fmt::format("{} wants {} but {}", json["id"].get<std::string>(),
-                                            join(wanted),
-                                            got ? "gives " + join(*got) : runner.why));
+  ++(corrected ? report.to_correct : score.to_accept);
+  if (same) {
+    ++(corrected ? report.corrected : score.accepted);
+    return;
   }
+  report.mismatches.push_back(fmt::format("{} wants {} but {}", id, join(wanted),
+                                          got ? "gives " + join(*got) : runner.why));
 }
 
 }  // namespace
 
-std::string case_file_path() {
-  const char* named = std::getenv("MILGEN_INFER_CASES");
-  return named != nullptr ? named : MILGEN_SOURCE_DIR "/../shared/opset/infer_cases.jsonl.gz";
-}
-
-CaseReport run_case_file(const std::string& path, const std::set<std::string>& left_out) {
+CaseReport run_case_file(const std::string& path) {
   CaseReport report;
-  const std::optional<std::string> all = read_file(path);
-  if (!all) return report;
-  report.found = true;
-  std::string_view rest = *all;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (line.empty()) continue;
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_discarded()) {
-      report.mismatches.push_back("a line that is no JSON: " + std::string(line.substr(0, 60)));
-    } else if (left_out.count(json["id"].get<std::string>()) == 0) {
-      run_case(json, report);
-    }
-  }
+  CaseLines lines =
+      read_cases(path, report.mismatches, [&](const Json& json) { run_case(json, report); });
+  report.error = std::move(lines.error);
+  report.is_missing = lines.is_missing;
   return report;
 }
 

@@ -27,6 +27,8 @@ TEST_CASE("concat") {
       {"concat", "values=(fp16[1,8,1,4] fp16[1,16,1,4]) axis=int32:1", "fp16[1,24,1,4]"},
       {"concat", "values=(fp16[s0,3] fp16[2,3]) axis=int32:0", "fp16[?,3]"},
       {"concat", "values=(fp16[s0,3] fp16[s0,5]) axis=int32:-1", "fp16[s0,8]"},
+      {"concat", "values=(fp16[2,s0]) axis=int32:1", "fp16[2,?]"},
+      {"concat", "values=(fp16[0,3] fp16[s0,3]) axis=int32:0", "fp16[?,3]"},
       {"concat", "values=(int32 int32 int32) axis=int32:0", "int32[3]"},
       {"concat", "values=(fp16[2,3] fp16[2,3]) axis=int32:1 interleave=bool:true", "fp16[2,6]"},
       {"concat", "values=() axis=int32:0", "concat.count: there are 0 values but at least 1"},

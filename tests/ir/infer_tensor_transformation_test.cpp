@@ -211,6 +211,17 @@ TEST_CASE("slice_by_index") {
        "end_mask=bool[2]:true,false",
        "fp16[s0,1]"},
       {"slice_by_index", "x=fp16[s0,s1] begin=int32[2]:2,-1 end=int32[2]:2,4", "fp16[0,?]"},
+      {"slice_by_index",
+       "x=fp16[s0,s1,s2] begin=int32[3]:-1,-2,0 end=int32[3]:0,0,1 "
+       "begin_mask=bool[3]:false,false,true end_mask=bool[3]:true,true,false",
+       "fp16[1,?,1]"},
+      {"slice_by_index",
+       "x=fp16[s0,s1,s2] begin=int32[3]:0,1,0 end=int32[3]:0,0,-2 stride=int32[3]:-1,-1,-1 "
+       "begin_mask=bool[3]:false,false,true end_mask=bool[3]:true,true,false",
+       "fp16[1,?,1]"},
+      {"slice_by_index",
+       "x=fp16[s0] begin=int32[1]:-4 end=int32[1]:0 stride=int32[1]:4 end_mask=bool[1]:true",
+       "fp16[1]"},
       {"slice_by_index", "x=fp16[4,5] begin=int32[1]:0 end=int32[2]:2,2",
        "slice.length: begin has shape [1] but takes one entry for each of the 2 dims of [4, 5]"},
       {"slice_by_index", "x=fp16[4,5] begin=int32[2]:0 end=int32[2]:2 end_mask=bool[1]:true",

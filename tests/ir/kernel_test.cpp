@@ -472,6 +472,16 @@ TEST_CASE("numbers that a half cannot hold are warned of") {
                                 "fp32(0x1p-149)]") != std::string::npos);
 }
 
+TEST_CASE("before ios17 log's epsilon has the dtype of x, and its default is 0 as a half") {
+  Kernel k("k", Opset::ios16);
+  k.output("y", log(k.input<fp16>("x", {2})));
+  const Program program = k.finish();
+  REQUIRE(program);
+  REQUIRE(k.diagnostics().all().size() == 1);
+  CHECK(k.diagnostics().all()[0].id == "constant.underflow");
+  CHECK(print_mil(program).find("val = fp16(0x0p+0)") != std::string::npos);
+}
+
 TEST_CASE("an older opset gets the arguments that it has") {
   Kernel k("k", Opset::ios15);
   auto x = k.input<fp16>("x", {4, 4});

@@ -15,21 +15,12 @@
 #include "milgen/weights.h"
 #include "support/file_faults.h"
 #include "support/temporary_folder.h"
+#include "weights/blob_bytes.h"
 
 namespace milgen {
 namespace {
 
 constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
-
-std::string text_of(const Diagnostics& diagnostics) {
-  return render(diagnostics, {.source_lines = false, .source_root = ""});
-}
-
-void put(std::vector<std::byte>& bytes, std::size_t at, std::uint64_t value, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) {
-    bytes[at + i] = static_cast<std::byte>(value >> (8 * i) & 0xFF);
-  }
-}
 
 std::vector<std::byte> ramp(std::size_t size, unsigned start = 0) {
   std::vector<std::byte> bytes(size);
@@ -310,7 +301,7 @@ TEST_CASE("one run reports every fault") {
         std::string::npos);
 }
 
-TEST_CASE("the mended multi-blob layouts of the field are told what is wrong with them") {
+TEST_CASE("the multi-blob layouts of the field are told what is wrong with them") {
   // mil_text_format section 6.1: a count of 1 although there are two chunks.
   const auto a = ramp(128);
   const WeightPayload two[] = {{DType::fp16, a, 0}, {DType::fp16, a, 0}};

@@ -1,0 +1,160 @@
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "cli/commands.h"
+#include "cli/format.h"
+#include "cli/json.h"
+#include "cli/mil_input.h"
+#include "milgen/stats.h"
+#include "support/rule.h"
+
+namespace milgen::cli {
+namespace {
+
+std::string port_bytes(const PortStats& port) {
+  return port.size_known ? grouped(port.bytes) : "?";
+}
+
+std::string share(std::uint64_t part, std::uint64_t whole) {
+  if (whole == 0) return "";
+  return fmt::format("{:.1f}%", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+std::string function_text(const FunctionStats& stats) {
+  std::string out = fmt::format("{}<{}>\n", stats.name, stats.opset);
+  Table ports;
+  ports.right_align({3});
+  ports.row({"", "name", "type", "bytes"});
+  for (const PortStats& port : stats.inputs) {
+    ports.row({"input", port.name, port.type, port_bytes(port)});
+  }
+  for (const PortStats& port : stats.outputs) {
+    ports.row({"output", port.name, port.type, port_bytes(port)});
+  }
+  out += ports.text("  ");
+
+  Table totals;
+  totals.right_align({1});
+  totals.row({"ops", grouped(stats.op_count),
+              fmt::format("and {}", counted(stats.constant_count, "constant"))});
+  totals.row({"parameters", grouped(stats.parameters), ""});
+  totals.row({"bytes of weights", grouped(stats.weight_bytes),
+              fmt::format("{} in weight files", counted(stats.weight_count, "weight"))});
+  totals.row({"bytes in the text", grouped(stats.inline_bytes), ""});
+  std::string largest;
+  if (!stats.largest_activation.empty()) {
+    largest = fmt::format("{}; the largest is {} with {}", counted(stats.activation_count, "value"),
+                          stats.largest_activation, grouped(stats.largest_activation_bytes));
+  }
+  if (stats.unknown_activations != 0) {
+    largest += fmt::format("{}{} of unknown size not counted", largest.empty() ? "" : "; ",
+                           grouped(stats.unknown_activations));
+  }
+  totals.row({"bytes of activations", grouped(stats.activation_bytes), largest});
+  std::string flops = "a multiply-add is 2";
+  if (stats.uncounted_ops != 0) {
+    flops +=
+        fmt::format("; {} not counted: unknown dims or ops", counted(stats.uncounted_ops, "op"));
+  }
+  if (stats.loops != 0) {
+    flops += fmt::format("; {} counted as one round", counted(stats.loops, "loop"));
+  }
+  totals.row({"FLOPs", grouped(stats.flops), flops});
+  out += totals.text("  ");
+
+  Table ops;
+  ops.right_align({1, 2, 3});
+  ops.row({"op", "count", "FLOPs", "share"});
+  for (const OpStats& op : stats.ops) {
+    ops.row({op.name, grouped(op.count),
+             op.uncounted == op.count ? "?" : grouped(op.flops) + (op.uncounted != 0 ? "+?" : ""),
+             share(op.flops, stats.flops)});
+  }
+  return out + ops.text("  ");
+}
+
+Json port_json(const PortStats& port) {
+  Json out;
+  out["name"] = port.name;
+  out["type"] = port.type;
+  out["bytes"] = port.size_known ? Json(port.bytes) : Json(nullptr);
+  return out;
+}
+
+Json function_json(const FunctionStats& stats) {
+  Json out;
+  out["function"] = stats.name;
+  out["opset"] = stats.opset;
+  out["inputs"] = Json::array();
+  for (const PortStats& port : stats.inputs) out["inputs"].push_back(port_json(port));
+  out["outputs"] = Json::array();
+  for (const PortStats& port : stats.outputs) out["outputs"].push_back(port_json(port));
+  out["ops"] = stats.op_count;
+  out["constants"] = stats.constant_count;
+  out["parameters"] = stats.parameters;
+  out["weights"] = stats.weight_count;
+  out["weight_bytes"] = stats.weight_bytes;
+  out["inline_bytes"] = stats.inline_bytes;
+  out["activations"] = stats.activation_count;
+  out["activation_bytes"] = stats.activation_bytes;
+  out["unknown_activations"] = stats.unknown_activations;
+  out["largest_activation"] = stats.largest_activation;
+  out["largest_activation_bytes"] = stats.largest_activation_bytes;
+  out["flops"] = stats.flops;
+  out["uncounted_ops"] = stats.uncounted_ops;
+  out["loops"] = stats.loops;
+  out["by_op"] = Json::array();
+  for (const OpStats& op : stats.ops) {
+    Json entry;
+    entry["op"] = op.name;
+    entry["count"] = op.count;
+    entry["flops"] = op.flops;
+    entry["uncounted"] = op.uncounted;
+    out["by_op"].push_back(std::move(entry));
+  }
+  return out;
+}
+
+}  // namespace
+
+int run_stats(Context& context, const Args& args) {
+  Diagnostics diagnostics;
+  if (args.positionals().empty()) {
+    diagnostics.error(rule<"usage.argument">.id(), "a MIL file or a compiled model is to be named");
+    return context.usage_error(diagnostics, "stats");
+  }
+  std::vector<MilInput> inputs;
+  for (const std::string& name : args.positionals()) {
+    find_mil_inputs(context, name, inputs, diagnostics);
+  }
+  const bool json = args.value("--format") == "json";
+  Json root = Json::array();
+  bool first = true;
+  for (const MilInput& input : inputs) {
+    Module module;
+    if (!read_mil_input(context, input, module, diagnostics) || !module) continue;
+    const std::vector<FunctionStats> functions = module_stats(module);
+    if (json) {
+      Json entry;
+      entry["file"] = input.path;
+      entry["version"] = std::string(module.version());
+      entry["functions"] = Json::array();
+      for (const FunctionStats& stats : functions) {
+        entry["functions"].push_back(function_json(stats));
+      }
+      root.push_back(std::move(entry));
+      continue;
+    }
+    std::ostream& out = context.streams.out;
+    out << fmt::format("{}{}: program({}), {}\n", first ? "" : "\n", input.path, module.version(),
+                       counted(functions.size(), "function"));
+    first = false;
+    for (const FunctionStats& stats : functions) out << function_text(stats);
+  }
+  if (json) context.streams.out << json_text(root);
+  context.report(diagnostics);
+  return diagnostics.has_errors() ? kExitFailed : kExitDone;
+}
+
+}  // namespace milgen::cli
