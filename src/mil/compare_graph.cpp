@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <random>
 
 #include "mil/literal.h"
 
@@ -28,7 +27,6 @@ enum class Tag : std::uint32_t {
   block_skeleton,
 };
 
-constexpr std::size_t kFirstSlots = 1024;
 /// The parentheses of a tuple in a tuple, and a tuple with nothing in it.
 enum class Mark : std::uint32_t { open, close, empty };
 
@@ -40,15 +38,6 @@ void append(std::vector<std::uint32_t>& key, std::uint64_t value) {
   key.push_back(static_cast<std::uint32_t>(value >> 32));
 }
 std::uint32_t size32(std::size_t size) { return static_cast<std::uint32_t>(size); }
-
-/// Differs from process to process, so that no file can hold keys that all collide.
-std::uint64_t hash_seed() {
-  static const std::uint64_t seed = [] {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32) | device();
-  }();
-  return seed;
-}
 
 /// A bare `true` or `2` is what bool(true) and int32(2) are (mil_text_format, section 5).
 DType bare_dtype(std::string_view text) {
@@ -63,33 +52,15 @@ DType bare_dtype(std::string_view text) {
 
 // --- Interner ---
 
-Interner::Interner() : slots_(kFirstSlots, Slot{0, kNoId}) {}
-
 Id Interner::intern(std::span<const std::uint32_t> wanted) {
   const auto hash = static_cast<std::uint32_t>(hash64(std::as_bytes(wanted), hash_seed()));
-  std::size_t slot = hash & (slots_.size() - 1);
-  for (; slots_[slot].id != kNoId; slot = (slot + 1) & (slots_.size() - 1)) {
-    if (slots_[slot].hash == hash && std::ranges::equal(key(slots_[slot].id), wanted)) {
-      return slots_[slot].id;
-    }
-  }
-  const auto id = static_cast<Id>(ends_.size());
+  const auto next = static_cast<Id>(ends_.size());
+  const Id id = ids_.find_or_add(hash, next,
+                                 [&](Id other) { return std::ranges::equal(key(other), wanted); });
+  if (id != next) return id;
   words_.insert(words_.end(), wanted.begin(), wanted.end());
   ends_.push_back(words_.size());
-  slots_[slot] = {hash, id};
-  if (ends_.size() * 2 > slots_.size()) grow();
   return id;
-}
-
-void Interner::grow() {
-  std::vector<Slot> old(slots_.size() * 4, Slot{0, kNoId});
-  old.swap(slots_);
-  for (const Slot& entry : old) {
-    if (entry.id == kNoId) continue;
-    std::size_t slot = entry.hash & (slots_.size() - 1);
-    while (slots_[slot].id != kNoId) slot = (slot + 1) & (slots_.size() - 1);
-    slots_[slot] = entry;
-  }
 }
 
 // --- ElementKey ---

@@ -11,13 +11,13 @@
 
 #include "mil/module_data.h"
 #include "support/hash.h"
+#include "support/id_table.h"
 
 namespace milgen::mil {
 
 /// Numbers sequences of words: equal sequences get equal numbers, and no others do.
 class Interner {
  public:
-  Interner();
   Id intern(std::span<const std::uint32_t> key);
   std::size_t size() const { return ends_.size(); }
 
@@ -26,15 +26,10 @@ class Interner {
     const std::size_t begin = id == 0 ? 0 : ends_[id - 1];
     return {words_.data() + begin, ends_[id] - begin};
   }
-  void grow();
 
-  struct Slot {
-    std::uint32_t hash;
-    Id id;
-  };
   std::vector<std::uint32_t> words_;
   std::vector<std::size_t> ends_;
-  std::vector<Slot> slots_;  // a power of two, at most half full
+  IdTable ids_;
 };
 
 /// The elements of a tensor constant as one short key, whatever spells or holds them.

@@ -5,24 +5,11 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <random>
 
 #include "support/word_hash.h"
 
 namespace milgen::mil {
 namespace {
-
-constexpr std::size_t kFirstSlots = 1024;
-
-/// Differs from process to process, so that no file can hold names that all collide. Nothing
-/// depends on it but the order inside of the tables, which nobody walks.
-std::uint64_t hash_seed() {
-  static const std::uint64_t seed = [] {
-    std::random_device device;
-    return (std::uint64_t{device()} << 32) | device();
-  }();
-  return seed;
-}
 
 void append_dims(std::string& out, std::span<const std::int64_t> dims) {
   out += '[';
@@ -41,43 +28,19 @@ void append_dims(std::string& out, std::span<const std::int64_t> dims) {
 
 // --- NameTable ---
 
-NameTable::NameTable() : slots_(kFirstSlots, Slot{0, kNoId}) { intern(""); }
+NameTable::NameTable() { intern(""); }
 
 Id NameTable::find(std::string_view text) const {
-  const std::uint32_t hash = hash_word(text, hash_seed());
-  for (std::size_t slot = hash & (slots_.size() - 1); slots_[slot].id != kNoId;
-       slot = (slot + 1) & (slots_.size() - 1)) {
-    if (slots_[slot].hash == hash && views_[slots_[slot].id] == text) return slots_[slot].id;
-  }
-  return kNoId;
+  return ids_.find(hash_word(text, hash_seed()), [&](Id id) { return views_[id] == text; });
 }
 
 Id NameTable::intern(std::string_view text) {
-  const std::uint32_t hash = hash_word(text, hash_seed());
-  std::size_t slot = hash & (slots_.size() - 1);
-  for (; slots_[slot].id != kNoId; slot = (slot + 1) & (slots_.size() - 1)) {
-    const std::string_view other = views_[slots_[slot].id];
-    if (slots_[slot].hash == hash && other.size() == text.size() &&
-        std::memcmp(other.data(), text.data(), text.size()) == 0) {
-      return slots_[slot].id;
-    }
-  }
-  const auto id = static_cast<Id>(views_.size());
-  views_.push_back(text.data() == nullptr ? std::string_view("") : text);
-  slots_[slot] = {hash, id};
-  if (views_.size() * 2 > slots_.size()) grow();
+  const auto next = static_cast<Id>(views_.size());
+  const Id id = ids_.find_or_add(hash_word(text, hash_seed()), next,
+                                 [&](Id other) { return views_[other] == text; });
+  // A view of nothing would be a null pointer to those who compare bytes.
+  if (id == next) views_.push_back(text.data() == nullptr ? std::string_view("") : text);
   return id;
-}
-
-void NameTable::grow() {
-  std::vector<Slot> old(slots_.size() * 4, Slot{0, kNoId});
-  old.swap(slots_);
-  for (const Slot& entry : old) {
-    if (entry.id == kNoId) continue;
-    std::size_t slot = entry.hash & (slots_.size() - 1);
-    while (slots_[slot].id != kNoId) slot = (slot + 1) & (slots_.size() - 1);
-    slots_[slot] = entry;
-  }
 }
 
 // --- TypeTable ---

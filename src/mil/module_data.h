@@ -12,6 +12,7 @@
 
 #include "ir/infer.h"
 #include "milgen/module.h"
+#include "support/id_table.h"
 
 namespace milgen::mil {
 
@@ -34,14 +35,8 @@ class NameTable {
   std::size_t size() const { return views_.size(); }
 
  private:
-  struct Slot {
-    std::uint32_t hash;
-    Id id;
-  };
-  void grow();
-
   std::vector<std::string_view> views_;
-  std::vector<Slot> slots_;  // a power of two, at most half full
+  IdTable ids_;
 };
 
 struct TypeRecord {
