@@ -12,9 +12,12 @@
 namespace milgen::cli {
 namespace {
 
-std::string port_bytes(const PortStats& port) {
-  return port.size_known ? grouped(port.bytes) : "?";
+/// Sums stop at the largest number that there is.
+std::string amount(std::uint64_t value) {
+  return value == UINT64_MAX ? std::string("over 2^64") : grouped(value);
 }
+
+std::string port_bytes(const PortStats& port) { return port.size_known ? amount(port.bytes) : "?"; }
 
 std::string share(std::uint64_t part, std::uint64_t whole) {
   if (whole == 0) return "";
@@ -38,20 +41,20 @@ std::string function_text(const FunctionStats& stats) {
   totals.right_align({1});
   totals.row({"ops", grouped(stats.op_count),
               fmt::format("and {}", counted(stats.constant_count, "constant"))});
-  totals.row({"parameters", grouped(stats.parameters), ""});
-  totals.row({"bytes of weights", grouped(stats.weight_bytes),
+  totals.row({"parameters", amount(stats.parameters), ""});
+  totals.row({"bytes of weights", amount(stats.weight_bytes),
               fmt::format("{} in weight files", counted(stats.weight_count, "weight"))});
-  totals.row({"bytes in the text", grouped(stats.inline_bytes), ""});
+  totals.row({"bytes in the text", amount(stats.inline_bytes), ""});
   std::string largest;
   if (!stats.largest_activation.empty()) {
     largest = fmt::format("{}; the largest is {} with {}", counted(stats.activation_count, "value"),
-                          stats.largest_activation, grouped(stats.largest_activation_bytes));
+                          stats.largest_activation, amount(stats.largest_activation_bytes));
   }
   if (stats.unknown_activations != 0) {
     largest += fmt::format("{}{} of unknown size not counted", largest.empty() ? "" : "; ",
                            grouped(stats.unknown_activations));
   }
-  totals.row({"bytes of activations", grouped(stats.activation_bytes), largest});
+  totals.row({"bytes of activations", amount(stats.activation_bytes), largest});
   std::string flops = "a multiply-add is 2";
   if (stats.uncounted_ops != 0) {
     flops +=
@@ -60,7 +63,7 @@ std::string function_text(const FunctionStats& stats) {
   if (stats.loops != 0) {
     flops += fmt::format("; {} counted as one round", counted(stats.loops, "loop"));
   }
-  totals.row({"FLOPs", grouped(stats.flops), flops});
+  totals.row({"FLOPs", amount(stats.flops), flops});
   out += totals.text("  ");
 
   Table ops;
@@ -68,7 +71,7 @@ std::string function_text(const FunctionStats& stats) {
   ops.row({"op", "count", "FLOPs", "share"});
   for (const OpStats& op : stats.ops) {
     ops.row({op.name, grouped(op.count),
-             op.uncounted == op.count ? "?" : grouped(op.flops) + (op.uncounted != 0 ? "+?" : ""),
+             op.uncounted == op.count ? "?" : amount(op.flops) + (op.uncounted != 0 ? "+?" : ""),
              share(op.flops, stats.flops)});
   }
   return out + ops.text("  ");
