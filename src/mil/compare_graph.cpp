@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "mil/literal.h"
+#include "mil/literal_walk.h"
 
 namespace milgen::mil {
 namespace {
@@ -149,24 +150,49 @@ Id GraphSide::word_of_text(std::string_view text) {
   return shared_.words.intern(shared_.texts.emplace_back(text));
 }
 
-/// What stands in lists, tuples and dicts: tokens, numbers brought to one spelling.
-void GraphSide::append_tokens(std::string_view text, std::vector<std::uint32_t>& key) {
-  LiteralTokens tokens(text);
-  for (Token token = tokens.next(); token.kind != TokenKind::end; token = tokens.next()) {
-    constexpr double kExactBelow = 0x1p53;
-    double value = 0;
-    const bool is_number = token.kind == TokenKind::whole || token.kind == TokenKind::real;
-    if (is_number && decode_real(token.text, DType::fp64, value) &&
-        (token.kind == TokenKind::real || (value < kExactBelow && value > -kExactBelow))) {
-      key.push_back(static_cast<std::uint32_t>(TokenKind::real));
-      append(key, std::bit_cast<std::uint64_t>(value));
-    } else if (token.kind == TokenKind::string) {
-      key.push_back(static_cast<std::uint32_t>(token.kind));
-      key.push_back(word_of_text(unescape(token.text)));
-    } else {
-      key.push_back(static_cast<std::uint32_t>(token.kind));
-      key.push_back(word_of_text(token.text));
+/// A token of a list, tuple or dict; numbers are brought to one spelling in `dtype`.
+void GraphSide::append_token(const Token& token, DType dtype, std::vector<std::uint32_t>& key) {
+  constexpr double kExactBelow = 0x1p53;
+  double value = 0;
+  const bool is_number = token.kind == TokenKind::whole || token.kind == TokenKind::real;
+  if (is_number && decode_real(token.text, is_float(dtype) ? dtype : DType::fp64, value) &&
+      (token.kind == TokenKind::real || (value < kExactBelow && value > -kExactBelow))) {
+    key.push_back(static_cast<std::uint32_t>(TokenKind::real));
+    append(key, std::bit_cast<std::uint64_t>(value));
+  } else if (token.kind == TokenKind::string) {
+    key.push_back(static_cast<std::uint32_t>(token.kind));
+    key.push_back(word_of_text(unescape(token.text)));
+  } else {
+    key.push_back(static_cast<std::uint32_t>(token.kind));
+    key.push_back(word_of_text(token.text));
+  }
+}
+
+/// What stands in lists, tuples and dicts, each number in the dtype that its type gives it; where
+/// the text does not fit the type, as a double.
+void GraphSide::append_tokens(const LiteralRecord& literal, std::vector<std::uint32_t>& key) {
+  struct Visitor {
+    GraphSide& side;
+    std::vector<std::uint32_t>& out;
+    void open(const Token& token) { side.append_token(token, DType::none, out); }
+    void close(const Token& token) { side.append_token(token, DType::none, out); }
+    void comma() {}
+    bool leaf(const Token& token, DType dtype, bool) {
+      side.append_token(token, dtype, out);
+      return true;
     }
+    void count_fault(const LiteralPart&, std::int64_t, std::int64_t, const Token&) {}
+    void shape_fault(Id, char, const Token&) {}
+  };
+  const std::size_t before = key.size();
+  Visitor visitor{*this, key};
+  if (literal.type != kNoId && LiteralWalk(data.types, literal.text, visitor).walk(literal.type)) {
+    return;
+  }
+  key.resize(before);
+  LiteralTokens tokens(literal.text);
+  for (Token token = tokens.next(); token.kind != TokenKind::end; token = tokens.next()) {
+    append_token(token, DType::none, key);
   }
 }
 
@@ -238,7 +264,7 @@ Id GraphSide::constant(Id id) {
     key.push_back(type(literal.type));
     if (!literal_key(literal, key)) {
       append(key, Tag::tokens);
-      append_tokens(literal.text, key);
+      append_tokens(literal, key);
     }
   } else if (bare != DType::none) {
     key.push_back(scalar_type(bare));
@@ -256,7 +282,7 @@ Id GraphSide::constant(Id id) {
   } else {
     key.push_back(kNoId);
     append(key, Tag::tokens);
-    append_tokens(literal.text, key);
+    append_tokens(literal, key);
   }
   return literals_[id] = shared_.keys.intern(key);
 }

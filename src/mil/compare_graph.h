@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mil/literal.h"
 #include "mil/module_data.h"
 #include "support/hash.h"
 #include "support/id_table.h"
@@ -154,7 +155,8 @@ class GraphSide {
   void append_slots(Range range, bool exact, std::vector<std::uint32_t>& key) const;
   void append_slot(const OperandSlot& slot, bool exact, std::vector<std::uint32_t>& key) const;
   bool literal_key(const LiteralRecord& literal, std::vector<std::uint32_t>& key);
-  void append_tokens(std::string_view text, std::vector<std::uint32_t>& key);
+  void append_token(const Token& token, DType dtype, std::vector<std::uint32_t>& key);
+  void append_tokens(const LiteralRecord& literal, std::vector<std::uint32_t>& key);
   Id word_of_text(std::string_view text);
   Id scalar_type(DType dtype);
   void set_value(Id value, Id exact, Id skeleton) {
