@@ -15,6 +15,7 @@
 #include "support/files.h"
 #include "support/half.h"
 #include "support/rule.h"
+#include "support/text.h"
 
 namespace milgen {
 namespace {
@@ -175,7 +176,7 @@ bool check_program_names(std::span<const Program> programs, Diagnostics& diagnos
                       programs.size(), name));
       continue;
     }
-    const auto [at, is_new] = seen.try_emplace(folded(name), p);
+    const auto [at, is_new] = seen.try_emplace(lower_case(name), p);
     if (is_new) continue;
     const std::string_view first = programs[at->second].name();
     diagnostics.error(

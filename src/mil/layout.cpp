@@ -11,6 +11,7 @@
 #include "mil/weight_path.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
+#include "support/text.h"
 
 namespace milgen {
 namespace {
@@ -183,7 +184,8 @@ bool WeightLayout::plan(std::span<const Program> programs, const LayoutOptions& 
         }
       }
       if (!shared) {
-        const auto [at, is_new] = by_folded_name.try_emplace(folded(file_stem), Declared{p, w, {}});
+        const auto [at, is_new] =
+            by_folded_name.try_emplace(lower_case(file_stem), Declared{p, w, {}});
         if (!is_new) {
           const WeightInfo& first = all_weights[at->second.program][at->second.index];
           const std::string_view first_program = programs[at->second.program].name();

@@ -100,19 +100,7 @@ class Printer {
     put("func main<");
     put(opset_name(data_.opset));
     put(">(");
-    first = true;
-    for (const ValueId input : graph_.inputs) {
-      if (!first) comma();
-      first = false;
-      type(graph_.value(input).type);
-      put(' ');
-      put(canonical_.names[input]);
-    }
-    if constexpr (kCompact) {
-      put("){\n");
-    } else {
-      put(") {\n");
-    }
+    inputs(graph_.inputs.size(), [&](std::size_t i) { return graph_.inputs[i]; });
     lines();
     if constexpr (kCompact) {
       put("}->(");
@@ -173,6 +161,23 @@ class Printer {
       }
     }
     put(text.substr(start));
+  }
+
+  /// Behind the parenthesis that opens the inputs of a function or block, up to its ops.
+  template <class InputAt>
+  void inputs(std::size_t count, const InputAt& input_at) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i != 0) comma();
+      const ValueId input = input_at(i);
+      type(graph_.value(input).type);
+      put(' ');
+      put(canonical_.names[input]);
+    }
+    if constexpr (kCompact) {
+      put("){\n");
+    } else {
+      put(") {\n");
+    }
   }
 
   void integer(std::int64_t value) {
@@ -485,18 +490,8 @@ class Printer {
     block_margin();
     const BlockRecord& block = graph_.block(id_of(open_.back()));
     put('(');
-    for (std::uint32_t i = 0; i < block.inputs; ++i) {
-      if (i != 0) comma();
-      const ValueId input = block.first_input + i;
-      type(graph_.value(input).type);
-      put(' ');
-      put(canonical_.names[input]);
-    }
-    if constexpr (kCompact) {
-      put("){\n");
-    } else {
-      put(") {\n");
-    }
+    inputs(block.inputs,
+           [&](std::size_t i) { return block.first_input + static_cast<ValueId>(i); });
   }
   void close_block() {
     block_margin();

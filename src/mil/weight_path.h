@@ -34,16 +34,6 @@ inline std::string joined_stem(std::string_view program, std::string_view weight
   return out;
 }
 
-/// The same for names that are one file where case is not told apart, as macOS has it by default.
-/// ASCII alone: names of MIL have no other letters.
-inline std::string folded(std::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 /// What is wrong with the path of a reference, as the end of a sentence ("which is not below
 /// @model_path"); empty when it names a file below the model's folder.
 std::string_view weight_path_fault(std::string_view path);

@@ -19,6 +19,10 @@ void for_each_word(std::string_view text, const Visit& visit) {
   }
 }
 
+/// `text` with the letters A to Z as small ones. Names of MIL have no other letters, so that two
+/// that become equal are one file where case is not told apart, as macOS has it by default.
+std::string lower_case(std::string_view text);
+
 /// Insertions, deletions, replacements and neighbour swaps that turn `a` into `b`.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
