@@ -9,10 +9,13 @@ die() { say "$(basename "$0"): $*"; exit 1; }
 
 # What a build needs and what only the tests need on top of it, as Debian and Ubuntu call it.
 apt_build="cmake ninja-build g++ ccache libfmt-dev nlohmann-json3-dev libcli11-dev libssl-dev \
-doctest-dev zlib1g-dev"
-apt_test="clang-14 libclang-rt-14-dev clang-format-14 pkg-config"
+libhwy-dev libopenblas-dev doctest-dev zlib1g-dev"
+apt_test="clang-14 libclang-rt-14-dev clang-format-14 pkg-config python3-numpy"
+# What runs milgen as other machines do: 64-bit Arm, and x86-64 without AVX.
+apt_emulation="qemu-user g++-12-aarch64-linux-gnu libfmt-dev:arm64 libhwy-dev:arm64 \
+libssl-dev:arm64 zlib1g-dev:arm64"
 # The same for Homebrew; Apple's command line tools bring the compiler.
-brew_build="cmake ninja ccache fmt nlohmann-json cli11 openssl@3 doctest"
+brew_build="cmake ninja ccache fmt highway nlohmann-json cli11 openssl@3 doctest"
 brew_test="pkg-config clang-format"
 
 as_root() {
@@ -75,9 +78,26 @@ install_packages() {
     for program in cmake ninja c++; do
       command -v "$program" >/dev/null 2>&1 ||
         die "$program is missing and neither apt-get nor brew is here to install it; milgen needs" \
-          "CMake 3.25, Ninja, a C++20 compiler, fmt, nlohmann-json, CLI11, OpenSSL, doctest, zlib"
+          "CMake 3.25, Ninja, a C++20 compiler, fmt, Highway, nlohmann-json, CLI11, OpenSSL, doctest," \
+          "zlib"
     done
   fi
+}
+
+# install_emulation: false where there are no such packages
+install_emulation() {
+  command -v apt-get >/dev/null 2>&1 && [ "$(dpkg --print-architecture)" = amd64 ] || return 1
+  # shellcheck disable=SC2086 # a list of words
+  apt_missing $apt_emulation
+  [ -n "$missing" ] || return 0
+  if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+    # Ubuntu keeps the packages of this architecture on servers that it does not look at by itself.
+    grep -qx 'ID=debian' /etc/os-release || return 1
+    as_root dpkg --add-architecture arm64 && as_root apt-get update </dev/null >&2 || return 1
+  fi
+  say "installing: $missing"
+  # shellcheck disable=SC2086
+  apt_install $missing
 }
 
 # configure PRESET [CMAKE ARGUMENT...]: quiet, unless it fails

@@ -12,8 +12,10 @@
 #include "cli/format.h"
 #include "cli/graph_diff.h"
 #include "cli/json.h"
+#include "cli/numeric_check.h"
 #include "cli/text_diff.h"
 #include "cli/transcript.h"
+#include "milgen/weights.h"
 #include "support/rule.h"
 
 namespace milgen::cli {
@@ -53,6 +55,7 @@ class Check {
     for (const GoldenKernel& golden : golden_kernels(context_, golden_dir_)) {
       if (passes_filter(golden, filter_)) check_kernel(golden);
     }
+    check_numeric();
     check_transcripts();
     if (args_.has("--artifacts")) {
       const std::string dir(args_.value("--artifacts"));
@@ -69,7 +72,7 @@ class Check {
         differs(std::move(finding), file);
       }
     }
-    if (kernels_ == 0 && transcripts_ == 0 && artifacts_.empty()) {
+    if (kernels_ == 0 && numeric_ == 0 && transcripts_ == 0 && artifacts_.empty()) {
       diagnostics_.error(
           rule<"golden.folder">.id(),
           filter_.empty()
@@ -148,6 +151,14 @@ class Check {
     return explain_texts(context_, golden, path, now, "now");
   }
 
+  void report_unknown(std::string_view set, std::string_view kernel, const std::string& path,
+                      const std::string& item) {
+    differs(rule<"golden.unknown">, Place(path),
+            fmt::format("no kernel '{}/{}' is registered; register it or remove the golden", set,
+                        kernel),
+            item);
+  }
+
   void check_kernel(const GoldenKernel& golden) {
     ++kernels_;
     const std::string item = golden.folder + "/" + golden.id();
@@ -159,10 +170,7 @@ class Check {
     const bool has_listing =
         golden.on_disk && read_text(context_.resolve(golden.weights_path()), listing_file, ignored);
     if (golden.entry == nullptr) {
-      differs(rule<"golden.unknown">, Place(golden.mil_path()),
-              fmt::format("no kernel '{}/{}' is registered; register it or remove the golden",
-                          golden.set, golden.kernel),
-              item);
+      report_unknown(golden.set, golden.kernel, golden.mil_path(), item);
       return;
     }
     Listing listing;
@@ -213,6 +221,80 @@ class Check {
             fmt::format("weight listing of {}/{} at {}", golden.set, golden.kernel, golden.config));
   }
 
+  /// Whether the golden at `path` below the folder passes --filter by one of the names it has.
+  bool path_passes(const std::string& path) const {
+    const std::filesystem::path whole = path;
+    return filter_.empty() || glob_matches(filter_, path) ||
+           glob_matches(filter_, (whole.parent_path() / whole.stem()).generic_string()) ||
+           glob_matches(filter_, whole.stem().string());
+  }
+
+  void check_numeric() {
+    for (const std::string& file : numeric_golden_files(context_, golden_dir_)) {
+      const std::filesystem::path whole = file;
+      const std::string kernel =
+          (whole.parent_path().filename() / whole.stem()).generic_string();  // SET/KERNEL.CONFIG
+      if (!path_passes(file) && !glob_matches(filter_, kernel)) continue;
+      ++numeric_;
+      const std::string path = fmt::format("{}/{}", golden_dir_, file);
+      Diagnostics problems;
+      check_numeric_golden(path, problems);
+      for (const Diagnostic& problem : problems.all()) {
+        if (problem.severity == Severity::error) differs({.what = problem}, path);
+      }
+    }
+  }
+
+  /// What cannot be read or run is left in `problems`; what differs is reported.
+  void check_numeric_golden(const std::string& path, Diagnostics& problems) {
+    NumericGolden golden;
+    if (!read_numeric_golden(context_, path, golden, problems)) return;
+    const KernelSetInfo* set = context_.registry.find_set(golden.set);
+    if (set == nullptr || set->find(golden.kernel) == nullptr) {
+      report_unknown(golden.set, golden.kernel, path, path);
+      return;
+    }
+    RunTarget target;
+    target.name = fmt::format("{}/{}", golden.set, golden.kernel);
+    Program program;
+    const std::unique_ptr<WeightSource> source = seeded_weights(golden.weight_seed);
+    if (!build_from_header(context_, golden, path, program, problems) ||
+        !make_kernel_target(program, *source, target, problems)) {
+      return;
+    }
+    for (const NumericMode mode : {NumericMode::exact, NumericMode::fast}) {
+      target.options.mode = mode;
+      NumericOutcome outcome;
+      if (!run_numeric(context_, target, golden, path, outcome, problems)) return;
+      for (const Diagnostic& difference : outcome.differences.all()) {
+        const bool is_last = &difference == &outcome.differences.all().back();
+        differs({.what = difference,
+                 .detail = is_last ? numeric_detail(*set, golden, mode) : std::string()},
+                path);
+      }
+      // What is wrong in one mode is wrong in the next; once is enough to read.
+      if (!outcome.holds()) return;
+    }
+  }
+
+  /// How to see the values, and where those of the golden are from.
+  std::string numeric_detail(const KernelSetInfo& set, const NumericGolden& golden,
+                             NumericMode mode) const {
+    std::string out = fmt::format("  to see the values: {} run {}/{}", context_.streams.program,
+                                  golden.set, golden.kernel);
+    const NamedConfig* named = set.find_config(golden.config);
+    if (named != nullptr) out += fmt::format(" --config {}", golden.config);
+    for (const auto& [name, value] : golden.params) {
+      const bool is_known = named != nullptr && named->config.get(*set.find_param(name)) == value;
+      if (!is_known) out += fmt::format(" {}={}", name, value);
+    }
+    out += fmt::format(" --weights seed:{} --input seed:{} --mode {}\n", golden.weight_seed,
+                       golden.input_seed, mode_name(mode));
+    out += fmt::format("  nothing to accept: the golden's values come from {}\n",
+                       golden.origin.empty() ? "elsewhere" : golden.origin);
+    return out;
+  }
+
   void check_transcripts() {
     namespace fs = std::filesystem;
     std::vector<std::string> paths;  // below golden_dir_
@@ -226,17 +308,14 @@ class Check {
     }
     std::ranges::sort(paths);
     for (const std::string& path : paths) {
-      const std::string stem = fs::path(path).stem().string();
-      const std::string without = path.substr(0, path.size() - std::string(".golden").size());
-      if (filter_.empty() || glob_matches(filter_, stem) || glob_matches(filter_, without) ||
-          glob_matches(filter_, path)) {
-        check_transcript(fmt::format("{}/{}", golden_dir_, path), without, stem);
-      }
+      if (path_passes(path)) check_transcript(path);
     }
   }
 
-  void check_transcript(const std::string& path, const std::string& id, const std::string& stem) {
+  /// `file` is below the folder of goldens.
+  void check_transcript(const std::string& file) {
     ++transcripts_;
+    const std::string path = fmt::format("{}/{}", golden_dir_, file);
     Diagnostics problems;
     std::string text;
     Transcript transcript;
@@ -253,20 +332,22 @@ class Check {
       }
       return;
     }
-    const bool bad = stem.starts_with("bad_");
+    const std::filesystem::path whole = file;
+    const bool bad = whole.stem().string().starts_with("bad_");
     if (bad != replayed.expects_failure()) {
       differs(rule<"transcript.name">, Place(path),
               bad ? "the name starts with bad_ but every exit code is 0"
                   : "an exit code is not 0 but the name does not start with bad_",
               path);
     }
-    compare(rule<"golden.transcript">, path, true, text, transcript_text(replayed), path, id,
-            "transcript");
+    compare(rule<"golden.transcript">, path, true, text, transcript_text(replayed), path,
+            (whole.parent_path() / whole.stem()).generic_string(), "transcript");
   }
 
   std::string counts() const {
     std::vector<std::string> parts;
     if (kernels_ != 0) parts.push_back(counted(kernels_, "kernel"));
+    if (numeric_ != 0) parts.push_back(counted(numeric_, "numeric golden"));
     if (transcripts_ != 0) parts.push_back(counted(transcripts_, "transcript"));
     if (!artifacts_.empty()) {
       std::size_t files = 0;
@@ -282,6 +363,7 @@ class Check {
       Json root;
       root["golden"] = golden_dir_;
       root["kernels"] = kernels_;
+      root["numeric"] = numeric_;
       root["transcripts"] = transcripts_;
       root["artifacts"] = artifacts_.size();
       root["differ"] = differing_.size();
@@ -319,6 +401,7 @@ class Check {
   std::vector<std::string> accepted_;
   std::vector<ArtifactResult> artifacts_;
   std::size_t kernels_ = 0;
+  std::size_t numeric_ = 0;
   std::size_t transcripts_ = 0;
 };
 

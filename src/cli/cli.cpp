@@ -110,8 +110,8 @@ constexpr OptionSpec kCheckOptions[] = {
     {.name = "--no-weights", .value = "", .doc = "with --artifacts: texts alone"},
     {.name = "--filter",
      .value = "GLOB",
-     .doc = "only goldens whose name fits: KERNEL.CONFIG, SET/KERNEL.CONFIG, or a transcript's "
-            "name or path below GOLDEN_DIR"},
+     .doc = "only goldens whose name fits: KERNEL.CONFIG, SET/KERNEL.CONFIG, or the name or path "
+            "below GOLDEN_DIR of a transcript or numeric golden"},
     {.name = "--accept",
      .value = "",
      .doc = "write what is now over what the goldens say; refused where CI is set"},
@@ -119,9 +119,12 @@ constexpr OptionSpec kCheckOptions[] = {
 };
 constexpr std::string_view kCheckNotes =
     "Every registered kernel is emitted again at every named configuration of its set and compared "
-    "byte for byte with GOLDEN_DIR/kernels/SET/KERNEL.CONFIG.mil and .weights. Every *.golden is a "
-    "transcript, which is run again and compared. golden/README.md describes both. Exit code 3 "
-    "says that something differs.";
+    "byte for byte with GOLDEN_DIR/kernels/SET/KERNEL.CONFIG.mil and .weights. Every kernel that "
+    "has "
+    "a golden GOLDEN_DIR/numeric/SET/KERNEL.CONFIG.numeric is run in both modes, and what it "
+    "computes compared within the tolerances there; --accept leaves these files as they are, since "
+    "their values are found without milgen. Every *.golden is a transcript, which is run again and "
+    "compared. golden/README.md describes them all. Exit code 3 says that something differs.";
 
 // --- verify ---
 
@@ -266,6 +269,151 @@ constexpr std::string_view kStatsNotes =
     "tensors, those of compressed weights after unpacking. Ops with unknown dims are not in the "
     "sums, and their number is said.";
 
+// --- run, compare ---
+
+constexpr OptionSpec kInput = {
+    .name = "--input",
+    .value = "[NAME=]SOURCE",
+    .doc =
+        "values of an input, or of all that have none yet: FILE.npy, FILE.safetensors, a folder "
+        "of NAME.npy, FILE with raw values, seed:N, zeros, ones, or a number; may be repeated",
+    .repeatable = true};
+constexpr OptionSpec kState = {
+    .name = "--state",
+    .value = "[NAME=]SOURCE",
+    .doc = "the same for a state, which begins with zeros otherwise; may be repeated",
+    .repeatable = true};
+constexpr OptionSpec kFunction = {
+    .name = "--function",
+    .value = "F",
+    .doc = "the function that is run; without it main, or the only one"};
+constexpr OptionSpec kBackend = {
+    .name = "--backend", .value = "BACKEND", .doc = "what runs the program: cpu (default)"};
+constexpr OptionSpec kMode = {
+    .name = "--mode",
+    .value = "MODE",
+    .doc =
+        "exact (default): rounds after each op, the same bits on every machine; fast: a BLAS "
+        "library, fewer roundings, other orders of adding",
+    .choices = "exact fast"};
+constexpr OptionSpec kThreads = {
+    .name = "--threads",
+    .value = "N",
+    .doc = "threads that work at a time; 0 (default): as many as the machine has"};
+constexpr OptionSpec kSeedOption = {
+    .name = "--seed",
+    .value = "N",
+    .doc = "what random ops without a seed of their own draw from (default 0)"};
+constexpr OptionSpec kRunModelPath = {
+    .name = "--model-path",
+    .value = "DIR",
+    .doc = "what @model_path stands for; without it the folder of the text"};
+constexpr OptionSpec kRunWeights = {
+    .name = "--weights",
+    .value = "SOURCE",
+    .doc =
+        "of a text: look all weights up in this file, whatever path the text says; of a kernel: "
+        "where its weights come from, as 'emit --weights-from' has it (default seed:0)"};
+constexpr OptionSpec kRunMap = {
+    .name = "--map",
+    .value = "FILE",
+    .doc = "of a kernel: which tensor of the source a weight is, as 'emit --map' has it"};
+constexpr OptionSpec kRunConfig = {
+    .name = "--config",
+    .value = "NAME",
+    .doc = "of a kernel: start from a named configuration; NAME=VALUE then changes it"};
+
+constexpr Example kRunExamples[] = {
+    {"run ffn_bwd --config small --input seed:7", "a kernel on made-up values"},
+    {"run model.mlmodelc --input x=x.npy --output y=y.npy", "a compiled model on values of yours"},
+    {"run model.mil --input seed:1 --time --repeat 20", "how long it takes"},
+    {"run model.mil --input in.safetensors --output out.safetensors", "all inputs and outputs"},
+    {"run model.mil --input x=seed:7:[1,64] --report-nonfinite", "a ? dim, and where NaNs begin"},
+};
+constexpr std::string_view kRunUsages[] = {"run FILE|NAME.mlmodelc|- [options]",
+                                           "run KERNEL [NAME=VALUE ...] [options]"};
+constexpr OptionSpec kRunOptions[] = {
+    kInput,
+    kState,
+    {.name = "--output",
+     .value = "[NAME=]FILE",
+     .doc =
+         "save an output or a state, or all of them: FILE.npy, FILE.safetensors, another FILE.EXT "
+         "for raw values, or a folder, DIR or DIR/, for NAME.npy of each; may be repeated",
+     .repeatable = true},
+    {.name = "--values", .value = "N", .doc = "show the first N values of each output"},
+    kFunction,
+    kMode,
+    kThreads,
+    kSeedOption,
+    {.name = "--repeat",
+     .value = "N",
+     .doc = "run N times more, for --time and --profile; outputs are those of the first run"},
+    {.name = "--time", .value = "", .doc = "say how long it took, and how much memory"},
+    {.name = "--profile",
+     .value = "",
+     .doc = "a table of the ops, the slowest first; of the fastest run where it is repeated"},
+    {.name = "--report-nonfinite",
+     .value = "",
+     .doc = "name the first op that made an infinity or NaN of finite values"},
+    kRunModelPath,
+    kRunWeights,
+    kRunMap,
+    kRunConfig,
+    kBackend,
+    kFormat,
+};
+constexpr std::string_view kRunNotes =
+    "Runs a function and shows a line for each output and state: dtype, shape, least and greatest "
+    "number, mean of what is finite, how many elements are NaN and infinite.\n\n"
+    "SOURCE may end in the shape of an input with ? dims: zeros:[1, 64]. A file has the dtype and "
+    "shape of the input that it is for. seed:N is by formula (golden/README.md, 'Seeded inputs'): "
+    "floats from -1 to 1, integers from 0 to 99. A file that is called like a word or number is "
+    "./zeros.\n\n"
+    "Every repetition begins with the same states. Strings are not saved, so that of a "
+    "dictionary the values are; elements of a list are NAME.0, NAME.1 ...";
+
+constexpr Example kCompareExamples[] = {
+    {"compare ffn_bwd --config small --input seed:7 --with mode=fast", "fast against exact"},
+    {"compare model.mil --input x=x.npy --with y=y.npy", "against a saved output"},
+    {"compare model.mil --input in.safetensors --with outputs=out --tolerance 4eps",
+     "against a folder of NAME.npy"},
+    {"compare model.mil --input seed:1 --threads 1 --with threads=4", "bit for bit"},
+};
+constexpr std::string_view kCompareUsages[] = {
+    "compare FILE|NAME.mlmodelc|- --with OTHER [options]",
+    "compare KERNEL [NAME=VALUE ...] --with OTHER [options]"};
+constexpr OptionSpec kCompareOptions[] = {
+    {.name = "--with",
+     .value = "OTHER",
+     .doc = "mode=exact, mode=fast, backend=NAME or threads=N for another run; outputs=DIR, "
+            "outputs=FILE.safetensors or OUTPUT=FILE for what was saved; may be repeated",
+     .repeatable = true},
+    {.name = "--tolerance",
+     .value = "T",
+     .doc = "the greatest error that is allowed: 4eps, or 1e-3; default 0, and 8eps between "
+            "backends and where a side is fast"},
+    kInput,
+    kState,
+    kFunction,
+    kMode,
+    kThreads,
+    kSeedOption,
+    kRunModelPath,
+    kRunWeights,
+    kRunMap,
+    kRunConfig,
+    kBackend,
+    kFormat,
+};
+constexpr std::string_view kCompareNotes =
+    "Runs a program, holds its outputs against those of another run or of files, and shows the "
+    "element with the largest error of each output. The error is |here - there| / max(|there|, "
+    "root mean square of the output there); eps is the spacing of the dtype's values at 1, 2^-10 "
+    "for fp16. In epsilons, what is no float has to be equal. NaN equals NaN. A missing output, "
+    "another dtype or another shape is a difference. Exit code 3 says that something is beyond "
+    "the tolerance. Inputs, states and weights are given as for 'run'.";
+
 // --- weights ---
 
 constexpr Example kWeightsExamples[] = {
@@ -330,7 +478,7 @@ constexpr OptionSpec kKernelsOptions[] = {
 // --- demo ---
 
 constexpr Example kDemoExamples[] = {
-    {"demo -o out", "emit, compare, and a table of what there is"},
+    {"demo -o out", "emit, run, compare, and a table of what there is"},
     {"demo -o out --golden mine/golden", "with goldens from elsewhere"},
 };
 constexpr std::string_view kDemoUsages[] = {"demo -o DIR [SET] [options]"};
@@ -341,7 +489,13 @@ constexpr OptionSpec kDemoOptions[] = {
 };
 constexpr std::string_view kDemoNotes =
     "Emits every kernel of SET (default: the first one) at its first configuration with weights of "
-    "seed 0, then holds text and weights against the goldens.";
+    "seed 0, holds text and weights against the goldens, then runs what was emitted on the CPU "
+    "backend, in mode exact, and holds the outputs against the numeric goldens. The table says "
+    "'none' where there is no golden.\n\n"
+    "Numbers are 'same' where each sampled element is what rounding after each op gives, and "
+    "'near' "
+    "within the tolerances of the golden. The error is that of the element which uses up most of "
+    "its tolerance, against the true value, in epsilons. Exit code 3 says that something differs.";
 
 // --- explain, completion, help ---
 
@@ -407,6 +561,22 @@ constexpr CommandSpec kCommands[] = {
      .notes = kPrintNotes,
      .max_args = kAnyNumber,
      .run = run_print},
+    {.name = "run",
+     .summary = "run a program: outputs, times, files",
+     .examples = kRunExamples,
+     .usages = kRunUsages,
+     .options = kRunOptions,
+     .notes = kRunNotes,
+     .max_args = kAnyNumber,
+     .run = run_run},
+    {.name = "compare",
+     .summary = "run a program twice, or against saved outputs, and compare",
+     .examples = kCompareExamples,
+     .usages = kCompareUsages,
+     .options = kCompareOptions,
+     .notes = kCompareNotes,
+     .max_args = kAnyNumber,
+     .run = run_compare},
     {.name = "diff",
      .summary = "whether two programs are the same graph, and what differs",
      .examples = kDiffExamples,

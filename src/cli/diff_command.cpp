@@ -90,13 +90,8 @@ class Diff {
 
   /// What is there under the name is taken; otherwise a kernel of that name.
   bool find(Side& side) {
-    std::error_code code;
-    Diagnostics no_kernel;
-    if (side.name != "-" && !std::filesystem::exists(context_.resolve(side.name), code) &&
-        find_kernel(context_.registry, side.name, side.kernel, no_kernel)) {
-      return true;
-    }
-    return find_mil_inputs(context_, side.name, side.inputs, diagnostics_);
+    return names_kernel(context_, side.name, side.kernel) ||
+           find_mil_inputs(context_, side.name, side.inputs, diagnostics_);
   }
 
   bool check_kernels() {

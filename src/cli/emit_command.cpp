@@ -7,6 +7,7 @@
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/kernel_args.h"
+#include "cli/progress.h"
 #include "cli/weight_options.h"
 #include "support/rule.h"
 
@@ -152,7 +153,8 @@ int run_emit(Context& context, const Args& args) {
   }
 
   bool usage = false;
-  const std::unique_ptr<WeightSource> source = weight_source(context, args, usage, diagnostics);
+  const std::unique_ptr<WeightSource> source =
+      weight_source(context, args, args.value("--weights-from", "seed:0"), usage, diagnostics);
   if (source == nullptr) return usage ? context.usage_error(diagnostics, "emit") : finish();
   if (strict) {
     options.check_values_first = true;

@@ -3,41 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <tuple>
 
+#include "cli/parse_text.h"
 #include "cli/text_diff.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
-#include "support/text.h"
 
 namespace milgen::cli {
 namespace {
 
 constexpr std::string_view kFirstLine = "# milgen weight listing 1";
 constexpr std::string_view kColumns = "name\tpath\tdtype\tshape\toffset\tbytes\tsha256";
-
-template <class T>
-bool parse_number(std::string_view text, T& out) {
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), out);
-  return result.ec == std::errc() && result.ptr == text.data() + text.size();
-}
-
-bool parse_shape(std::string_view text, Shape& shape) {
-  shape.clear();
-  if (text.size() < 2 || text.front() != '[' || text.back() != ']') return false;
-  text = text.substr(1, text.size() - 2);
-  while (!text.empty()) {
-    const std::size_t comma = text.find(", ");
-    std::int64_t dim = 0;
-    if (!parse_number(text.substr(0, comma), dim)) return false;
-    shape.push_back(dim);
-    if (comma == std::string_view::npos) break;
-    text.remove_prefix(comma + 2);
-  }
-  return true;
-}
 
 std::vector<std::string_view> split_tabs(std::string_view line) {
   std::vector<std::string_view> cells;
@@ -95,21 +73,8 @@ bool parse_listing(std::string_view text, const std::string& path, Listing& list
       const std::string_view value =
           key.size() < rest.size() ? rest.substr(key.size() + 1) : std::string_view();
       bool good = true;
-      if (key == "kernel") {
-        const std::size_t slash = value.find('/');
-        good = slash != std::string_view::npos;
-        if (good) {
-          header.set = value.substr(0, slash);
-          header.kernel = value.substr(slash + 1);
-        }
-      } else if (key == "config") {
-        header.config = value;
-      } else if (key == "params") {
-        for_each_word(value, [&](std::string_view word) {
-          const std::size_t equals = word.find('=');
-          good = good && equals != std::string_view::npos;
-          if (good) header.params.emplace_back(word.substr(0, equals), word.substr(equals + 1));
-        });
+      if (read_header_line(key, value, header, good)) {
+        // Which kernel it is.
       } else if (key == "canonical") {
         good = parse_number(value, header.canonical);
       } else if (key == "seed") {
@@ -229,40 +194,6 @@ std::vector<GoldenKernel> golden_kernels(const Context& context, const std::stri
               extra.end());
   out.insert(out.end(), extra.begin(), extra.end());
   return out;
-}
-
-bool build_from_header(const Context& context, const ListingHeader& header, const std::string& path,
-                       Program& program, Diagnostics& diagnostics) {
-  const auto refuse = [&](std::string message) {
-    diagnostics.error(rule<"golden.kernel">.id(), std::move(message), Place(path));
-    return false;
-  };
-  const KernelSetInfo* set = context.registry.find_set(header.set);
-  const KernelEntry* entry = set != nullptr ? set->find(header.kernel) : nullptr;
-  if (entry == nullptr) {
-    return refuse(fmt::format("no kernel '{}/{}' is registered", header.set, header.kernel));
-  }
-  const NamedConfig* named = set->find_config(header.config);
-  if (named == nullptr && set->configs.empty()) {
-    return refuse(fmt::format("set '{}' has no configuration to start from", header.set));
-  }
-  KernelConfig config = named != nullptr ? named->config : set->configs.front().config;
-  for (const auto& [name, value] : header.params) {
-    const KernelParam* param = set->find_param(name);
-    if (param == nullptr) {
-      return refuse(fmt::format("kernels of '{}' have no parameter '{}'", header.set, name));
-    }
-    if (!config.set(*param, value)) {
-      return refuse(fmt::format("parameter '{}' cannot be '{}'", name, value));
-    }
-  }
-  Diagnostics built;
-  program = build_kernel(*set, *entry, config, built);
-  if (!program) {
-    diagnostics.append(built);
-    return refuse(fmt::format("kernel '{}' does not build at '{}'", header.kernel, header.config));
-  }
-  return true;
 }
 
 bool make_golden(const Context& context, const ListingHeader& header, const std::string& path,

@@ -5,20 +5,16 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "cli/context.h"
+#include "cli/golden_header.h"
 #include "milgen/emit.h"
 
 namespace milgen::cli {
 
 /// The comment lines of a weight listing: all that is needed to make the kernel again.
-struct ListingHeader {
-  std::string set;
-  std::string kernel;
-  std::string config;
-  std::vector<std::pair<std::string, std::string>> params;
+struct ListingHeader : GoldenHeader {
   int canonical = kCanonicalVersion;
   std::uint64_t seed = 0;
   PrintOptions print;
@@ -60,11 +56,6 @@ struct GoldenContent {
   std::string text;
   Listing listing;
 };
-
-/// Builds the kernel that a listing's header describes. Reports `golden.kernel` where the registry
-/// cannot.
-bool build_from_header(const Context& context, const ListingHeader& header, const std::string& path,
-                       Program& program, Diagnostics& diagnostics);
 
 /// Makes the kernel from `header`.
 bool make_golden(const Context& context, const ListingHeader& header, const std::string& path,

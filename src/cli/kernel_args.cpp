@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <system_error>
 
@@ -86,6 +87,13 @@ bool find_kernel(const Registry& registry, std::string_view name, KernelRequest&
   diagnostics.error(rule<"usage.kernel">.id(),
                     fmt::format("there is no kernel '{}'{}", name, hint));
   return false;
+}
+
+bool names_kernel(const Context& context, std::string_view name, KernelRequest& request) {
+  std::error_code code;
+  Diagnostics no_kernel;
+  return name != "-" && !std::filesystem::exists(context.resolve(name), code) &&
+         find_kernel(context.registry, name, request, no_kernel);
 }
 
 bool configure(KernelRequest& request, std::string_view config_name,

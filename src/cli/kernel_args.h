@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/context.h"
 #include "milgen/registry.h"
 
 namespace milgen::cli {
@@ -25,6 +26,9 @@ const KernelSetInfo* find_set(const Registry& registry, std::string_view name,
 /// Finds a kernel; reports `usage.kernel`.
 bool find_kernel(const Registry& registry, std::string_view name, KernelRequest& request,
                  Diagnostics& diagnostics);
+
+/// Whether `name` means a kernel: nothing of that name is there to be opened, and there is one.
+bool names_kernel(const Context& context, std::string_view name, KernelRequest& request);
 
 /// Fills in the configuration: `config_name`, or the set's first where that is empty, then each
 /// NAME=VALUE. Every fault is reported: `usage.config`, `usage.param`, `usage.value`.

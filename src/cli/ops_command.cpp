@@ -7,6 +7,7 @@
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/op_example.h"
+#include "cpu/kernel.h"
 #include "ir/op_header.h"
 #include "milgen/op_info.h"
 #include "support/rule.h"
@@ -185,6 +186,8 @@ Json op_json(const OpInfo& op) {
   out["name"] = std::string(op.name);
   out["family"] = std::string(op.family);
   out["since"] = std::string(opset_name(op.since()));
+  out["backends"] = Json::array();
+  if (cpu::is_executed(op.code)) out["backends"].push_back("cpu");
   out["summary"] = std::string(op.summary);
   if (!op.note.empty()) out["note"] = std::string(op.note);
   out["arguments"] = Json::array();
@@ -233,7 +236,8 @@ std::string op_text(const OpInfo& op) {
   if (!op.note.empty()) {
     for (const std::string& line : wrap(op.note, 96)) out += line + "\n";
   }
-  out += fmt::format("family {}, since {}\n", op.family, opset_name(op.since()));
+  out += fmt::format("family {}, since {}{}\n", op.family, opset_name(op.since()),
+                     cpu::is_executed(op.code) ? ", runs on cpu" : "");
   if (!has(op.traits, Trait::no_dsl)) out += fmt::format("\n  {}\n", op_call(op));
   out += "\narguments:\n";
   Table table;
@@ -267,9 +271,9 @@ std::string op_markdown(const OpInfo& op) {
   std::string out = fmt::format("# {}\n\n{}\n", op.name, op.summary);
   if (!op.note.empty()) out += fmt::format("\n{}\n", op.note);
   out += fmt::format(
-      "\nFamily {}, since {}.\n\n| argument | kind | | default | takes |\n"
+      "\nFamily {}, since {}{}.\n\n| argument | kind | | default | takes |\n"
       "|---|---|---|---|---|\n",
-      op.family, opset_name(op.since()));
+      op.family, opset_name(op.since()), cpu::is_executed(op.code) ? ", runs on cpu" : "");
   for (const std::vector<std::string>& row : argument_rows(op)) {
     out += fmt::format("| `{}` | {} | {} | {} | {} |\n", row[0], row[1], row[2], cell(row[3]),
                        cell(row[4]));

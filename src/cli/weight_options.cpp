@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
-#include <ostream>
 
 #include "cli/files.h"
 #include "cli/format.h"
@@ -14,13 +12,6 @@
 #include "support/rule.h"
 
 namespace milgen::cli {
-
-std::int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
 namespace {
 
 /// The weights that a MIL text or a compiled model refers to.
@@ -43,9 +34,9 @@ std::unique_ptr<WeightSource> weights_of_text(const Context& context, std::strin
 
 }  // namespace
 
-std::unique_ptr<WeightSource> weight_source(const Context& context, const Args& args, bool& usage,
+std::unique_ptr<WeightSource> weight_source(const Context& context, const Args& args,
+                                            std::string_view from, bool& usage,
                                             Diagnostics& diagnostics) {
-  const std::string_view from = args.value("--weights-from", "seed:0");
   constexpr std::string_view kSeed = "seed:";
   usage = false;
   std::unique_ptr<WeightSource> source;
@@ -100,36 +91,6 @@ bool emit_options(const Args& args, EmitOptions& options, Diagnostics& diagnosti
     }
   }
   return diagnostics.errors() == errors;
-}
-
-namespace {
-// Short work stays silent; a log gets a line now and then, a terminal a line that is rewritten.
-constexpr std::int64_t kSilentMs = 1000;
-constexpr std::int64_t kTerminalStepMs = 200;
-constexpr std::int64_t kLogStepMs = 5000;
-}  // namespace
-
-ProgressLine::ProgressLine(const Context& context)
-    : context_(context), next_ms_(steady_ms() + kSilentMs) {}
-
-ProgressLine::~ProgressLine() {
-  if (shown_ && context_.streams.err_is_terminal) context_.streams.err << "\r\x1b[K" << std::flush;
-}
-
-void ProgressLine::show(void* line, std::string_view what, std::uint64_t done_bytes,
-                        std::uint64_t total_bytes) {
-  auto& self = *static_cast<ProgressLine*>(line);
-  const std::int64_t now = steady_ms();
-  if (now < self.next_ms_) return;
-  const bool terminal = self.context_.streams.err_is_terminal;
-  self.next_ms_ = now + (terminal ? kTerminalStepMs : kLogStepMs);
-  self.shown_ = true;
-  const double part =
-      total_bytes == 0 ? 1.0 : static_cast<double>(done_bytes) / static_cast<double>(total_bytes);
-  const std::string text = fmt::format("{}: {} of {} ({:.0f} %)", what, size_text(done_bytes),
-                                       size_text(total_bytes), part * 100);
-  self.context_.streams.err << (terminal ? fmt::format("\r{}\x1b[K", text) : text + "\n")
-                            << std::flush;
 }
 
 }  // namespace milgen::cli

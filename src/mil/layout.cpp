@@ -11,14 +11,13 @@
 #include "mil/weight_path.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
+#include "support/tensor_text.h"
 #include "support/text.h"
 
 namespace milgen {
 namespace {
 
-std::string describe(const WeightInfo& weight) {
-  return fmt::format("tensor<{}, {}>", dtype_name(weight.dtype), to_string(weight.shape));
-}
+std::string describe(const WeightInfo& weight) { return tensor_text(weight.dtype, weight.shape); }
 
 /// A weight as its program declares it, and where its values went.
 struct Declared {

@@ -11,8 +11,8 @@
 
 #include "ir/graph.h"
 #include "mil/literal_walk.h"
+#include "support/float8.h"
 #include "support/printable.h"
-#include "weights/float8.h"
 
 namespace milgen::mil {
 namespace {

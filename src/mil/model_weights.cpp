@@ -8,6 +8,7 @@
 #include "milgen/emit.h"
 #include "milgen/print_cpp.h"
 #include "milgen/weights.h"
+#include "weights/memory_source.h"
 
 namespace milgen {
 namespace {
@@ -32,8 +33,7 @@ class ModelWeights final : public WeightSource {
       weights.push_back(
           {reference.name, reference.dtype, reference.shape, file->second.payload(*record)});
     }
-    source_ = memory_weights(std::move(weights), options, diagnostics);
-    where_ = folder;
+    source_ = detail::memory_weights_of(folder, std::move(weights), options, diagnostics);
     return source_ != nullptr;
   }
 
@@ -41,7 +41,7 @@ class ModelWeights final : public WeightSource {
     return source_->describe(name, description);
   }
   std::vector<std::string> names() const override { return source_->names(); }
-  std::string where() const override { return "'" + where_ + "'"; }
+  std::string where() const override { return source_->where(); }
   bool check(const WeightRequest& request, bool transposed,
              Diagnostics& diagnostics) const override {
     return source_->check(request, transposed, diagnostics);
@@ -78,7 +78,6 @@ class ModelWeights final : public WeightSource {
 
   std::unordered_map<std::string, WeightFileReader> files_;
   std::unique_ptr<WeightSource> source_;
-  std::string where_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "support/printable.h"
 #include "support/rule.h"
+#include "support/tensor_text.h"
 #include "weights/blob_format.h"
 
 namespace milgen::detail {
@@ -255,7 +256,7 @@ std::string spelled(const SourceTensor& tensor) {
 }
 
 std::string spelled(const WeightRequest& request) {
-  return fmt::format("tensor<{}, {}>", dtype_name(request.dtype), to_string(request.shape));
+  return tensor_text(request.dtype, request.shape);
 }
 
 std::string bytes_text(std::uint64_t count) {

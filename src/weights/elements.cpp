@@ -5,9 +5,9 @@
 #include <type_traits>
 
 #include "milgen/weights.h"
+#include "support/float8.h"
 #include "support/half.h"
 #include "weights/blob_format.h"
-#include "weights/float8.h"
 
 namespace milgen {
 namespace {

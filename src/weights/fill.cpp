@@ -6,13 +6,15 @@
 #include <cmath>
 #include <cstring>
 
+#include "milgen/array.h"
 #include "milgen/weights.h"
+#include "support/float8.h"
 #include "support/half.h"
 #include "support/hash.h"
 #include "support/printable.h"
 #include "support/rule.h"
+#include "support/splitmix.h"
 #include "weights/convert.h"
-#include "weights/float8.h"
 
 namespace milgen {
 namespace {
@@ -23,15 +25,7 @@ namespace {
 constexpr double kMaskedOut = -65504.0;
 constexpr std::size_t kBlock = 1024;
 
-/// A 64-bit number for each element: the finalizer of splitmix64 (Steele, Lea, Flood 2014) over a
-/// counter that begins at a place of its own for each name and seed.
-constexpr std::uint64_t mixed(std::uint64_t start, std::uint64_t index) {
-  std::uint64_t z = start + (index + 1) * 0x9E3779B97F4A7C15u;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
-
+/// detail::mixed gives a number for each element; every name and seed has a start of its own.
 std::uint64_t start_of(std::string_view name, std::uint64_t seed) {
   return fnv1a64(name) + seed * 0xD1B54A32D192ED03u;
 }
@@ -88,7 +82,7 @@ class RealFill {
       case Fill::near_one:
         for (std::size_t i = 0; i < kBlock; ++i) {
           // Signed, because that is one instruction; the number has 53 bits.
-          const auto number = static_cast<std::int64_t>(mixed(start_, first + i) >> 11);
+          const auto number = static_cast<std::int64_t>(detail::mixed(start_, first + i) >> 11);
           to[i] = static_cast<double>(number);
         }
         for (std::size_t i = 0; i < kBlock; ++i) to[i] = to[i] * 0x1p-52 - 1;
@@ -152,7 +146,8 @@ bool fill_wholes(const WeightRequest& request, std::uint64_t start, std::uint64_
       count, bits, sink, diagnostics, [&](std::byte* to, std::uint64_t first, std::size_t size) {
         std::memset(to, 0, (size * bits + 7) / 8);
         for (std::size_t i = 0; i < size; ++i) {
-          const std::uint64_t value = seeded ? mixed(start, first + i) >> (64 - bits) : constant;
+          const std::uint64_t value =
+              seeded ? detail::mixed(start, first + i) >> (64 - bits) : constant;
           const std::size_t bit = i * bits;
           if (bits < 8) {
             const auto shifted = static_cast<unsigned>(value) << (bit % 8);
@@ -232,6 +227,26 @@ bool fill_weight(const WeightRequest& request, std::uint64_t seed, WeightSink& s
   const auto elements = static_cast<std::uint64_t>(count);
   return is_float(request.dtype) ? fill_reals(request, start, elements, sink, diagnostics)
                                  : fill_wholes(request, start, elements, sink, diagnostics);
+}
+
+void fill_seeded(Array& array, std::string_view name, std::uint64_t seed) {
+  constexpr std::uint64_t kIntegers = 100;
+  const std::uint64_t start = start_of(name, seed);
+  const DType dtype = array.dtype();
+  const bool is_real = is_float(dtype);
+  const int bits = dtype_bits(dtype) - (dtype == DType::int4 ? 1 : 0);
+  const std::uint64_t integers =
+      is_integer(dtype) && bits < 7 ? std::uint64_t{1} << bits : kIntegers;
+  for (std::int64_t i = 0; i < array.size(); ++i) {
+    const std::uint64_t z = detail::mixed(start, static_cast<std::uint64_t>(i));
+    if (is_real) {
+      array.set(i, static_cast<double>(z >> 11) * 0x1p-52 - 1);
+    } else if (dtype == DType::boolean) {
+      array.set(i, static_cast<double>(z >> 63));
+    } else {
+      array.set(i, static_cast<double>(z % integers));
+    }
+  }
 }
 
 std::unique_ptr<WeightSource> seeded_weights(std::uint64_t seed) {

@@ -1,11 +1,16 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <string_view>
 
+#include "milgen/array.h"
 #include "support/printable.h"
 #include "support/rule.h"
+#include "support/tensor_text.h"
 #include "weights/blob_format.h"
 #include "weights/tensor_file.h"
 
@@ -137,12 +142,35 @@ struct NpyDType {
   DType dtype;
 };
 constexpr NpyDType kNpyDTypes[] = {
-    {"f2", DType::fp16},   {"f4", DType::fp32},   {"f8", DType::fp64},   {"i1", DType::int8},
-    {"i2", DType::int16},  {"i4", DType::int32},  {"i8", DType::int64},  {"u1", DType::uint8},
-    {"u2", DType::uint16}, {"u4", DType::uint32}, {"u8", DType::uint64},
+    {"b1", DType::boolean}, {"f2", DType::fp16},   {"f4", DType::fp32},   {"f8", DType::fp64},
+    {"i1", DType::int8},    {"i2", DType::int16},  {"i4", DType::int32},  {"i8", DType::int64},
+    {"u1", DType::uint8},   {"u2", DType::uint16}, {"u4", DType::uint32}, {"u8", DType::uint64},
 };
 
 }  // namespace
+
+std::string npy_header(DType dtype, const Shape& shape) {
+  const auto* const row = std::ranges::find(kNpyDTypes, dtype, &NpyDType::dtype);
+  if (row == std::end(kNpyDTypes)) return {};
+  std::string dims;
+  for (const std::int64_t dim : shape)
+    dims += fmt::format("{},{}", dim, shape.size() > 1 ? " " : "");
+  if (shape.size() > 1) dims.resize(dims.size() - 2);
+  std::string header = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}), }}",
+                                   element_bytes(dtype) == 1 ? '|' : '<', row->descr, dims);
+  // Magic, version and length take 10 bytes; numpy has the data begin at a multiple of 64.
+  constexpr std::size_t kStartBytes = 10;
+  constexpr std::size_t kAlignmentBytes = 64;
+  const std::size_t whole =
+      (kStartBytes + header.size() + 1 + kAlignmentBytes - 1) / kAlignmentBytes * kAlignmentBytes;
+  header.resize(whole - kStartBytes - 1, ' ');
+  header += '\n';
+  std::array<std::byte, 2> length{};
+  store_little(length.data(), static_cast<std::uint16_t>(header.size()));
+  std::string out(kMagic);
+  out += {'\x01', '\0', std::to_integer<char>(length[0]), std::to_integer<char>(length[1])};
+  return out + header;
+}
 
 bool parse_npy(std::span<const std::byte> file, const std::string& path, SourceTensor& tensor,
                Diagnostics& diagnostics) {
@@ -193,20 +221,15 @@ bool parse_npy(std::span<const std::byte> file, const std::string& path, SourceT
     if (descr.substr(ordered ? 1 : 0) == row.descr) tensor.dtype = row.dtype;
   }
   if (tensor.dtype == DType::none) {
-    return fail(rule<"npy.dtype">, fmt::format("elements of '{}' are not read; floats and integers "
-                                               "of 1 to 8 bytes are",
+    return fail(rule<"npy.dtype">, fmt::format("elements of '{}' are not read; bool, floats and "
+                                               "integers of 1 to 8 bytes are",
                                                printable(descr, 40)));
   }
   const auto data = file.subspan(start + static_cast<std::size_t>(length));
-  std::int64_t count = 0;
-  std::uint64_t size = 0;
-  std::uint32_t padding = 0;
-  if (!element_count(tensor.shape, count) ||
-      !payload_bytes(tensor.dtype, static_cast<std::uint64_t>(count), size, padding) ||
-      size != data.size()) {
-    return fail(rule<"npy.size">,
-                fmt::format("tensor<{}, {}> does not take the {} bytes behind the header",
-                            dtype_name(tensor.dtype), to_string(tensor.shape), data.size()));
+  if (!takes_bytes(tensor, data.size())) {
+    return fail(rule<"npy.size">, fmt::format("{} takes {}, but {} stand behind the header",
+                                              tensor_text(tensor.dtype, tensor.shape),
+                                              wanted_bytes_text(tensor), data.size()));
   }
   tensor.bytes = data;
   return true;

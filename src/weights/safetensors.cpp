@@ -7,6 +7,7 @@
 
 #include "support/printable.h"
 #include "support/rule.h"
+#include "support/tensor_text.h"
 #include "weights/blob_format.h"
 #include "weights/tensor_file.h"
 
@@ -24,11 +25,11 @@ struct FileDType {
   DType dtype;
 };
 constexpr FileDType kFileDTypes[] = {
-    {"F16", DType::fp16},          {"F32", DType::fp32},        {"F64", DType::fp64},
-    {"BF16", DType::bf16},         {"I8", DType::int8},         {"I16", DType::int16},
-    {"I32", DType::int32},         {"I64", DType::int64},       {"U8", DType::uint8},
-    {"U16", DType::uint16},        {"U32", DType::uint32},      {"U64", DType::uint64},
-    {"F8_E4M3", DType::fp8e4m3fn}, {"F8_E5M2", DType::fp8e5m2},
+    {"F16", DType::fp16},     {"F32", DType::fp32},          {"F64", DType::fp64},
+    {"BF16", DType::bf16},    {"I8", DType::int8},           {"I16", DType::int16},
+    {"I32", DType::int32},    {"I64", DType::int64},         {"U8", DType::uint8},
+    {"U16", DType::uint16},   {"U32", DType::uint32},        {"U64", DType::uint64},
+    {"BOOL", DType::boolean}, {"F8_E4M3", DType::fp8e4m3fn}, {"F8_E5M2", DType::fp8e5m2},
 };
 
 struct Entry {
@@ -148,6 +149,11 @@ class HeaderReader final : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
+std::string_view safetensors_dtype(DType dtype) {
+  const auto* const row = std::ranges::find(kFileDTypes, dtype, &FileDType::dtype);
+  return row == std::end(kFileDTypes) ? std::string_view() : row->word;
+}
+
 bool parse_safetensors(std::span<const std::byte> file, const std::string& path,
                        std::vector<NamedTensor>& tensors, Diagnostics& diagnostics) {
   const std::size_t errors_before = diagnostics.errors();
@@ -211,16 +217,10 @@ bool parse_safetensors(std::span<const std::byte> file, const std::string& path,
     if (named.tensor.dtype == DType::none) {
       named.tensor.foreign_dtype = entry.dtype;
     } else {
-      std::int64_t count = 0;
-      std::uint64_t size = 0;
-      std::uint32_t padding = 0;
-      const bool has_size =
-          element_count(named.tensor.shape, count) &&
-          payload_bytes(named.tensor.dtype, static_cast<std::uint64_t>(count), size, padding);
-      if (!has_size || size != end - begin) {
-        refuse(fmt::format("is tensor<{}, {}>, which does not take the {} bytes that it has",
-                           dtype_name(named.tensor.dtype), to_string(named.tensor.shape),
-                           end - begin));
+      if (!takes_bytes(named.tensor, end - begin)) {
+        refuse(fmt::format("is {}, which takes {}, but it has {}",
+                           tensor_text(named.tensor.dtype, named.tensor.shape),
+                           wanted_bytes_text(named.tensor), end - begin));
         continue;
       }
     }

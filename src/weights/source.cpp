@@ -10,9 +10,11 @@
 #include "support/files.h"
 #include "support/printable.h"
 #include "support/rule.h"
+#include "support/tensor_text.h"
 #include "support/text.h"
 #include "weights/blob_format.h"
 #include "weights/convert.h"
+#include "weights/memory_source.h"
 #include "weights/tensor_file.h"
 
 namespace milgen {
@@ -22,10 +24,6 @@ WeightSource::~WeightSource() = default;
 namespace {
 
 using detail::SourceTensor;
-
-std::string spelled(DType dtype, const Shape& shape) {
-  return fmt::format("tensor<{}, {}>", dtype_name(dtype), to_string(shape));
-}
 
 std::string guess(std::string_view name, const std::vector<std::string>& names) {
   // Against thousands of names a guess costs more than it helps.
@@ -154,10 +152,14 @@ class TensorSource : public WeightSource {
 
 class MemorySource final : public TensorSource {
  public:
-  MemorySource(std::vector<MemoryWeight> weights, const WeightSourceOptions& options)
-      : TensorSource("memory", options), weights_(std::move(weights)) {}
+  /// `origin` is empty where messages have no path to name.
+  MemorySource(const std::string& origin, std::vector<MemoryWeight> weights,
+               const WeightSourceOptions& options)
+      : TensorSource(origin.empty() ? kMemory : origin, options),
+        has_origin_(!origin.empty()),
+        weights_(std::move(weights)) {}
 
-  std::string where() const override { return "memory"; }
+  std::string where() const override { return has_origin_ ? TensorSource::where() : kMemory; }
 
   bool check_sizes(Diagnostics& diagnostics) {
     const std::size_t errors_before = diagnostics.errors();
@@ -176,7 +178,7 @@ class MemorySource final : public TensorSource {
       diagnostics.error(rule<"weight.size">.id(),
                         fmt::format("weight '{}' is {}, which does not take the {} bytes that are "
                                     "given",
-                                    printable(weight.name), spelled(weight.dtype, weight.shape),
+                                    printable(weight.name), tensor_text(weight.dtype, weight.shape),
                                     weight.bytes.size()));
     }
     return set_names(names, diagnostics) && diagnostics.errors() == errors_before;
@@ -192,6 +194,9 @@ class MemorySource final : public TensorSource {
     return true;
   }
 
+  static constexpr const char* kMemory = "memory";
+
+  bool has_origin_;
   std::vector<MemoryWeight> weights_;
 };
 
@@ -464,11 +469,11 @@ bool WeightSource::check(const WeightRequest& request, bool transposed,
   if (!bad_dtype && !bad_shape) return true;
   diagnostics.error(
       bad_dtype ? rule<"weight.convert">.id() : rule<"weight.shape">.id(),
-      fmt::format("weight '{}' is {} but in {} it is {}{}", printable(request.name),
-                  spelled(request.dtype, request.shape), where(), spelled(has.dtype, has.shape),
-                  bad_dtype
-                      ? fmt::format(", which is not converted to {}", dtype_name(request.dtype))
-                      : ""));
+      fmt::format(
+          "weight '{}' is {} but in {} it is {}{}", printable(request.name),
+          tensor_text(request.dtype, request.shape), where(), tensor_text(has.dtype, has.shape),
+          bad_dtype ? fmt::format(", which is not converted to {}", dtype_name(request.dtype))
+                    : ""));
   return false;
 }
 
@@ -481,9 +486,10 @@ bool WeightSource::read_transposed(const WeightRequest& request, WeightSink& sin
   if (dims.size() < 2) return read(request, sink, diagnostics);
   if (dims.size() > 2 || !element_count(request.shape, count) ||
       !payload_bytes(request.dtype, static_cast<std::uint64_t>(count), size_bytes, padding_bits)) {
-    diagnostics.error(rule<"weight.shape">.id(),
-                      fmt::format("weight '{}' is {}, which is no matrix to be transposed",
-                                  printable(request.name), spelled(request.dtype, request.shape)));
+    diagnostics.error(
+        rule<"weight.shape">.id(),
+        fmt::format("weight '{}' is {}, which is no matrix to be transposed",
+                    printable(request.name), tensor_text(request.dtype, request.shape)));
     return false;
   }
   WeightRequest straight = request;
@@ -501,12 +507,19 @@ bool WeightSource::read_transposed(const WeightRequest& request, WeightSink& sin
   return false;
 }
 
+std::unique_ptr<WeightSource> detail::memory_weights_of(const std::string& origin,
+                                                        std::vector<MemoryWeight> weights,
+                                                        const WeightSourceOptions& options,
+                                                        Diagnostics& diagnostics) {
+  auto source = std::make_unique<MemorySource>(origin, std::move(weights), options);
+  if (!source->check_sizes(diagnostics)) return nullptr;
+  return source;
+}
+
 std::unique_ptr<WeightSource> memory_weights(std::vector<MemoryWeight> weights,
                                              const WeightSourceOptions& options,
                                              Diagnostics& diagnostics) {
-  auto source = std::make_unique<MemorySource>(std::move(weights), options);
-  if (!source->check_sizes(diagnostics)) return nullptr;
-  return source;
+  return detail::memory_weights_of({}, std::move(weights), options, diagnostics);
 }
 
 std::unique_ptr<WeightSource> open_weights(const std::string& path,

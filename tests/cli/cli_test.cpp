@@ -15,8 +15,8 @@
 #include "cli/args.h"
 #include "cli/format.h"
 #include "cli/op_example.h"
+#include "cli/progress.h"
 #include "cli/run_milc.h"
-#include "cli/weight_options.h"
 #include "milgen/op_info.h"
 #include "milgen/ops.h"
 #include "support/file_faults.h"
@@ -249,6 +249,17 @@ TEST_CASE("progress speaks when the work takes longer, a log line now and then")
     CHECK(err.str() == (terminal ? "\rwq: 500 bytes of 2.0 MB (0 %)\x1b[K\r\x1b[K"
                                  : "wq: 500 bytes of 2.0 MB (0 %)\n"));
   }
+}
+
+TEST_CASE("progress is silent in a transcript, which is the same on a slow machine") {
+  std::istringstream in;
+  std::ostringstream out;
+  std::ostringstream err;
+  Streams streams{.in = in, .out = out, .err = err, .replay_depth = 1};
+  const Registry registry;
+  const cli::Context context(streams, registry);
+  cli::StatusLine(context).show("w");
+  CHECK(err.str().empty());
 }
 
 TEST_CASE("numbers and patterns") {

@@ -282,7 +282,7 @@ class CaseWriter {
   std::string literal(const OwnedValue& value) {
     const bool is_weight = (value.type.dtype == DType::fp16 || value.type.dtype == DType::fp32) &&
                            value.reals.size() > kMostElements;
-    if (is_weight) {
+    if (is_weight && !style_.whole) {
       return fmt::format("{}(BLOBFILE(path = {}, offset = {}({})))", type_text(value.type),
                          string_text("@model_path/weights/weight.bin"),
                          type_text(scalar(DType::uint64)), 64);
@@ -428,7 +428,9 @@ class CaseWriter {
       for (std::size_t i = 0; i < names.size(); ++i) {
         OwnedValue value;
         if (i < variables.size()) value.type = variables[i];
-        if (value.type.dtype == DType::none) value.type.dtype = DType::fp32;
+        const bool is_guess =
+            value.type.kind == TypeKind::tensor && value.type.dtype == DType::none;
+        if (is_guess) value.type.dtype = DType::fp32;
         block.inputs.push_back(value.type);
         inputs.push_back(type_text(value.type) + ' ' + names[i].get<std::string>());
         nested[names[i].get<std::string>()] = std::move(value);

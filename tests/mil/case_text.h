@@ -18,6 +18,9 @@ struct CaseStyle {
   mil::Dialect dialect = mil::Dialect::v1_3;
   /// Constants stand where they are used instead of as ops of their own.
   bool in_place = false;
+  /// Tensors of floats stand in the text however many elements they have, so that a program needs
+  /// no weight file to be run.
+  bool whole = false;
   Spoiled spoiled = Spoiled::nothing;
 };
 

@@ -448,9 +448,10 @@ TEST_CASE("a .npy that is none says what it is not") {
   CHECK(npy_fault(folder, npy("{'descr': '>f4', 'fortran_order': False, 'shape': (4,)}", four)) ==
         "'>f4' is big-endian; little-endian ('<') is read [npy.dtype]\n");
   CHECK(npy_fault(folder, npy("{'descr': '<c8', 'fortran_order': False, 'shape': (2,)}", four)) ==
-        "elements of '<c8' are not read; floats and integers of 1 to 8 bytes are [npy.dtype]\n");
+        "elements of '<c8' are not read; bool, floats and integers of 1 to 8 bytes are "
+        "[npy.dtype]\n");
   CHECK(npy_fault(folder, npy("{'descr': '<f4', 'fortran_order': False, 'shape': (5,)}", four)) ==
-        "tensor<fp32, [5]> does not take the 16 bytes behind the header [npy.size]\n");
+        "tensor<fp32, [5]> takes 20 bytes, but 16 stand behind the header [npy.size]\n");
   CHECK(npy_fault(folder, npy("{'descr': '<f4', 'fortran_order': False, 'shape': "
                               "(4611686018427387904, 4611686018427387904)}",
                               four))
@@ -587,7 +588,7 @@ TEST_CASE("a .safetensors that is none says what it is not") {
       fault(R"({"a": {"dtype":"F32","shape":[1],"data_offsets":[1,18446744073709551615]}})", "1234")
           .find("has data_offsets [1, 18446744073709551615]") != std::string::npos);
   CHECK(fault(R"({"a": {"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "1234") ==
-        "tensor 'a' is tensor<fp32, [2]>, which does not take the 4 bytes that it has "
+        "tensor 'a' is tensor<fp32, [2]>, which takes 8 bytes, but it has 4 "
         "[safetensors.tensor]\n");
   CHECK(fault(R"({"a": {"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
               R"("b": {"dtype":"U8","shape":[1],"data_offsets":[1,2]},)"
