@@ -127,10 +127,10 @@ class Executable {
   /// `outputs` has an array for is written there, `run.output` where dtype or shape do not fit, as
   /// after a run with other dims; the others are added in the order of the program. What has the
   /// name of no output stays as it is.
-  /// Reports `run.input` (missing, unknown, of another dtype or shape, dims that contradict each
-  /// other), and what only running shows, each with the op and its place: `run.index`,
-  /// `run.division`, `run.shape`, `memory.limit`, ... False then; outputs and states that were
-  /// given have unspecified values.
+  /// Reports `run.input` (missing, unknown, given twice, of another dtype or shape, dims that
+  /// contradict each other), and what only running shows, each with the op and its place:
+  /// `run.index`, `run.division`, `run.shape`, `memory.limit`, ... False then; outputs and states
+  /// that were given have unspecified values.
   virtual bool run(std::span<const NamedArray> inputs, std::vector<NamedArray>& outputs,
                    Diagnostics& diagnostics, const RunOptions& options = {}) const = 0;
   bool run(std::initializer_list<NamedArray> inputs, std::vector<NamedArray>& outputs,

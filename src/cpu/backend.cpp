@@ -212,13 +212,18 @@ class CpuExecutable final : public Executable {
 
   bool take_inputs(Call& call) const {
     bool ok = true;
-    for (const NamedArray& given : call.given) {
-      if (input_names_.contains(given.name)) continue;
-      ok = refuse(call, rule<"run.input">,
-                  fmt::format("there is no input {}, only {}", printable(given.name), input_list()),
-                  Place(code_->file));
-    }
     const auto given_at = by_name(call.given);
+    for (std::size_t i = 0; i < call.given.size(); ++i) {
+      const std::string& name = call.given[i].name;
+      if (!input_names_.contains(name)) {
+        ok = refuse(call, rule<"run.input">,
+                    fmt::format("there is no input {}, only {}", printable(name), input_list()),
+                    Place(code_->file));
+      } else if (given_at.find(name)->second != i) {
+        ok = refuse(call, rule<"run.input">,
+                    fmt::format("input {} is given twice", printable(name)), Place(code_->file));
+      }
+    }
     for (const Port& port : code_->inputs) {
       const auto given = given_at.find(port.spec.name);
       const std::string wanted = tensor_text(port.spec.dtype, port.spec.shape);

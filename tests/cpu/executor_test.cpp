@@ -99,6 +99,8 @@ TEST_CASE("inputs are found by name, and what does not fit is refused") {
                  "error: input y is tensor<fp32, [2]> and was not given [run.input]"));
   CHECK(contains(refused(*add, {{"x", x}, {"y", y}, {"w", y}}),
                  "there is no input w, only x, y [run.input]"));
+  CHECK(contains(refused(*add, {{"x", x}, {"y", y}, {"x", y}}),
+                 "input x is given twice [run.input]"));
   CHECK(contains(refused(*add, {{"x", x}, {"y", floats({3}, {})}}),
                  "input y is tensor<fp32, [2]> but what was given is tensor<fp32, [3]>"));
   CHECK(contains(refused(*add, {{"x", x}, {"y", integers({2}, {})}}),
