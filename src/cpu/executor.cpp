@@ -256,6 +256,10 @@ bool Runner::run_dynamic(const StepCode& step) {
   if (!infer_results(code_, step, *this, inferred_, diagnostics_)) return false;
   for (std::uint32_t i = 0; i < step.results; ++i) {
     const InferredValue& value = inferred_[i];
+    // Strings have no elements in memory, which is what kernels work on.
+    if (value.dtype == DType::string) {
+      return fail(step, rule<"run.op">, "the op has no executor for strings");
+    }
     // The others are known once the kernel has looked at values; it calls make_out().
     if (!std::ranges::all_of(value.shape, [](std::int64_t dim) { return dim >= 0; })) continue;
     if (!reserve_result(step, i, value.dtype, value.shape)) return false;

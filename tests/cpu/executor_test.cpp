@@ -585,6 +585,17 @@ TEST_CASE("what has no executor is named") {
   CHECK(contains(report, "tensor_buffer_to_tensor has no executor [run.op]"));
 }
 
+TEST_CASE("strings are handed on and not moved about") {
+  const auto program =
+      compiled(program_text("string a, string b",
+                            R"(int32 axis = const()[name = string("axis"), val = int32(0)];
+         tensor<string, [2]> y = stack(axis = axis, values = (a, b));)",
+                            "y"));
+  const Array text = Array::of_strings({}, {"one"});
+  CHECK(contains(refused(*program, {{"a", text}, {"b", text}}),
+                 "stack: the op has no executor for strings [run.op]"));
+}
+
 // --- Weights. ---
 
 TEST_CASE("weights come from where BLOBFILE says and from nowhere else") {
