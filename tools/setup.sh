@@ -11,6 +11,8 @@ die() { say "$(basename "$0"): $*"; exit 1; }
 apt_build="cmake ninja-build g++ ccache libfmt-dev nlohmann-json3-dev libcli11-dev libssl-dev \
 libhwy-dev libopenblas-dev doctest-dev zlib1g-dev"
 apt_test="clang-14 libclang-rt-14-dev clang-format-14 pkg-config python3-numpy"
+# What tells which lines the tests execute.
+apt_coverage="gcovr"
 # What runs milgen as other machines do: 64-bit Arm, and x86-64 without AVX.
 apt_emulation="qemu-user g++-12-aarch64-linux-gnu libfmt-dev:arm64 libhwy-dev:arm64 \
 libssl-dev:arm64 zlib1g-dev:arm64"
@@ -82,6 +84,17 @@ install_packages() {
           "zlib"
     done
   fi
+}
+
+# install_coverage: false where there are no such packages
+install_coverage() {
+  command -v gcovr >/dev/null 2>&1 && return 0
+  command -v apt-get >/dev/null 2>&1 || return 1
+  # shellcheck disable=SC2086 # a list of words
+  apt_missing $apt_coverage
+  say "installing: $missing"
+  # shellcheck disable=SC2086
+  apt_install $missing
 }
 
 # install_emulation: false where there are no such packages

@@ -145,6 +145,9 @@ class Backend {
  public:
   virtual ~Backend();
   virtual std::string_view name() const = 0;
+  /// What computes: the backend's name, or "fake" where milgen's fake stands in for the Neural
+  /// Engine. Reports of results say it.
+  virtual std::string_view engine() const { return name(); }
   /// False, with one sentence of why, where it cannot run here.
   virtual bool available(std::string& why) const = 0;
   /// Verifies the module (verify_mil) and prepares one of its functions. Null when an error was
@@ -161,7 +164,14 @@ class Backend {
 
 /// The executor that runs anywhere.
 const Backend& cpu_backend();
-/// "cpu"; null for a name that is none.
+/// Apple's Neural Engine, through the private runtime of macOS (milgen/ane/engine.h); what
+/// MILGEN_ANE_LIBRARY names in its place. Numbers are the engine's own: CompileOptions::mode,
+/// threads and memory_limit_bytes mean nothing to it. Programs with states are refused
+/// (`ane.layout`). Runs of one executable exclude each other. MILGEN_ANE_CACHE, a folder, has
+/// compiled programs found again. Of a RunReport it fills the bytes of the surfaces, one OpTime for
+/// the whole program, and the first output that is not finite.
+const Backend& ane_backend();
+/// "cpu", "ane"; null for a name that is none.
 const Backend* find_backend(std::string_view name);
 
 /// The weight files of a program in memory, with the paths that its text names them by.

@@ -152,6 +152,8 @@ class WeightFileReader {
   /// The payload's bytes; empty when they do not lie inside the file.
   std::span<const std::byte> payload(const WeightRecord& record) const;
   std::uint64_t file_bytes() const;
+  /// The whole file, for as long as the reader has it open.
+  std::span<const std::byte> bytes() const;
 
  private:
   struct Impl;

@@ -288,7 +288,9 @@ constexpr OptionSpec kFunction = {
     .value = "F",
     .doc = "the function that is run; without it main, or the only one"};
 constexpr OptionSpec kBackend = {
-    .name = "--backend", .value = "BACKEND", .doc = "what runs the program: cpu (default)"};
+    .name = "--backend",
+    .value = "BACKEND",
+    .doc = "what runs the program: cpu (default), or ane, the Neural Engine"};
 constexpr OptionSpec kMode = {
     .name = "--mode",
     .value = "MODE",
@@ -413,6 +415,146 @@ constexpr std::string_view kCompareNotes =
     "for fp16. In epsilons, what is no float has to be equal. NaN equals NaN. A missing output, "
     "another dtype or another shape is a difference. Exit code 3 says that something is beyond "
     "the tolerance. Inputs, states and weights are given as for 'run'.";
+
+// --- compile, bench, info, probe ---
+
+constexpr OptionSpec kQos = {
+    .name = "--qos", .value = "N", .doc = "quality of service, 0 to 63; default 21"};
+constexpr OptionSpec kEngineOption = {
+    .name = "--option",
+    .value = "KEY=VALUE",
+    .doc =
+        "an entry of the engine's options, as kANEFKeepModelMemoryWiredKey=true; may be repeated",
+    .repeatable = true};
+constexpr OptionSpec kPerfMask = {
+    .name = "--perf-mask",
+    .value = "N",
+    .doc = "ask for performance counters, 1 to 15; the engine then tells its own time"};
+constexpr OptionSpec kTimeout = {
+    .name = "--timeout",
+    .value = "SECONDS",
+    .doc =
+        "how long a call may take before it is given up; 0 for ever; default 600 to compile, 60 "
+        "to load, 30 to evaluate"};
+constexpr OptionSpec kCache = {
+    .name = "--cache", .value = "", .doc = "keep the compiled program for later runs, and use it"};
+constexpr OptionSpec kCacheFolder = {
+    .name = "--cache-folder",
+    .value = "DIR",
+    .doc = "where it is kept; without it what MILGEN_ANE_CACHE says, or the user's caches"};
+constexpr OptionSpec kDump = {
+    .name = "--dump",
+    .value = "DIR",
+    .doc = "write what is sent to the engine below DIR before it is sent"};
+
+constexpr Example kCompileExamples[] = {
+    {"compile sdpa_fwd_taps", "one kernel: its layout in memory, and how long it took"},
+    {"compile model.mil --save out", "and what was sent and made, as files"},
+    {"compile ffn_bwd dim=512 hidden=1376 --cache", "the second time it is only loaded"},
+    {"compile model.mlmodelc --package", "a package that Core ML compiled, as it is"},
+};
+constexpr std::string_view kCompileUsages[] = {"compile FILE|NAME.mlmodelc|- [options]",
+                                               "compile KERNEL [NAME=VALUE ...] [options]"};
+constexpr OptionSpec kCompileOptions[] = {
+    {.name = "--save",
+     .value = "DIR",
+     .doc = "write the program's files to DIR: model.mil, weights/, and what the engine made"},
+    {.name = "--package", .value = "", .doc = "load NAME.mlmodelc itself, not the text in it"},
+    kFunction,
+    kRunModelPath,
+    kRunWeights,
+    kRunMap,
+    kRunConfig,
+    kCache,
+    kCacheFolder,
+    kQos,
+    kEngineOption,
+    kPerfMask,
+    kTimeout,
+    kDump,
+    kFormat,
+};
+constexpr std::string_view kCompileNotes =
+    "Compiles and loads a program on the Neural Engine of this Mac and shows, for each input and "
+    "output, the symbol that it is bound to, the bytes of a row and of its surface, and whether "
+    "the "
+    "engine told the strides or rows of 64 bytes are assumed.\n\n"
+    "MILGEN_ANE_LIBRARY names a library to use in place of the system's. Exit code 4 says that "
+    "there is no engine here.";
+
+constexpr Example kBenchExamples[] = {
+    {"bench sdpa_fwd_taps", "compile, load, write, evaluate, read, each by itself"},
+    {"bench model.mil --repeat 2000 --route direct", "another message of the runtime"},
+    {"bench ffn_bwd --compiles 5 --format json", "five compilations, for a program"},
+};
+constexpr std::string_view kBenchUsages[] = {"bench FILE|NAME.mlmodelc|- [options]",
+                                             "bench KERNEL [NAME=VALUE ...] [options]"};
+constexpr OptionSpec kBenchOptions[] = {
+    {.name = "--repeat", .value = "N", .doc = "evaluations that count; default 200"},
+    {.name = "--warmup", .value = "N", .doc = "evaluations before those; default 10"},
+    {.name = "--compiles",
+     .value = "N",
+     .doc = "compilations, each held to the compile budget of the process; default 1"},
+    {.name = "--route",
+     .value = "ROUTE",
+     .doc = "the message that evaluates: standard (default), client, direct or real-time",
+     .choices = "standard client direct real-time"},
+    {.name = "--input",
+     .value = "[NAME=]SOURCE",
+     .doc = "values as 'run' takes them; seed:0 for inputs that are given none; may be repeated",
+     .repeatable = true},
+    kFunction,
+    kRunModelPath,
+    kRunWeights,
+    kRunMap,
+    kRunConfig,
+    kCache,
+    kCacheFolder,
+    kQos,
+    kEngineOption,
+    kPerfMask,
+    kTimeout,
+    kDump,
+    kFormat,
+};
+constexpr std::string_view kBenchNotes =
+    "Times on the host, in milliseconds: p50 and p99 are what half and 99 of 100 times are not "
+    "above. 'hardware' is what the engine measured, where --perf-mask asks for it and it tells. "
+    "Writing inputs and reading outputs count by themselves.";
+
+constexpr Example kInfoExamples[] = {
+    {"info", "the engine, the system, and what the runtime lacks"},
+    {"info --all", "every function, class and selector that milgen may use"},
+    {"info --format json", "for a report"},
+};
+constexpr std::string_view kInfoUsages[] = {"info [options]"};
+constexpr OptionSpec kInfoOptions[] = {
+    {.name = "--all", .value = "", .doc = "list what is there, too"},
+    kFormat,
+};
+
+constexpr Example kProbeExamples[] = {
+    {"probe", "how this Mac pitches rows, binds names, and takes rewritten weights"},
+    {"probe --only rows", "one question"},
+    {"probe --format json", "for a report"},
+};
+constexpr std::string_view kProbeUsages[] = {"probe [options]"};
+constexpr OptionSpec kProbeOptions[] = {
+    {.name = "--only",
+     .value = "QUESTION",
+     .doc = "ask this alone: rows, min_surface, names, symbols, fp32_io, rewritten_weights, cache, "
+            "folder, "
+            "routes, real_time, perf_stats, events or queue; may be repeated",
+     .choices =
+         "rows min_surface names symbols fp32_io rewritten_weights cache folder routes real_time "
+         "perf_stats events queue",
+     .repeatable = true},
+    kFormat,
+};
+constexpr std::string_view kProbeNotes =
+    "Compiles small programs whose results tell what public sources disagree about, and prints one "
+    "verdict for each question with what it was read from. Each compilation counts against the "
+    "compile budget of this process alone.";
 
 // --- weights ---
 
@@ -577,6 +719,38 @@ constexpr CommandSpec kCommands[] = {
      .notes = kCompareNotes,
      .max_args = kAnyNumber,
      .run = run_compare},
+    {.name = "compile",
+     .summary = "compile a program for the Neural Engine and show its layout",
+     .examples = kCompileExamples,
+     .usages = kCompileUsages,
+     .options = kCompileOptions,
+     .notes = kCompileNotes,
+     .max_args = kAnyNumber,
+     .run = run_compile},
+    {.name = "bench",
+     .summary = "time a program on the Neural Engine, phase by phase",
+     .examples = kBenchExamples,
+     .usages = kBenchUsages,
+     .options = kBenchOptions,
+     .notes = kBenchNotes,
+     .max_args = kAnyNumber,
+     .run = run_bench},
+    {.name = "info",
+     .summary = "the Neural Engine of this machine, and what its runtime has",
+     .examples = kInfoExamples,
+     .usages = kInfoUsages,
+     .options = kInfoOptions,
+     .notes = "",
+     .max_args = 0,
+     .run = run_info},
+    {.name = "probe",
+     .summary = "small programs that settle how this machine's engine behaves",
+     .examples = kProbeExamples,
+     .usages = kProbeUsages,
+     .options = kProbeOptions,
+     .notes = kProbeNotes,
+     .max_args = 0,
+     .run = run_probe},
     {.name = "diff",
      .summary = "whether two programs are the same graph, and what differs",
      .examples = kDiffExamples,

@@ -7,10 +7,14 @@
 namespace milgen::cli {
 
 int run_emit(Context& context, const Args& args);
+int run_bench(Context& context, const Args& args);
 int run_check(Context& context, const Args& args);
+int run_compile(Context& context, const Args& args);
 int run_compare(Context& context, const Args& args);
 int run_diff(Context& context, const Args& args);
+int run_info(Context& context, const Args& args);
 int run_print(Context& context, const Args& args);
+int run_probe(Context& context, const Args& args);
 int run_run(Context& context, const Args& args);
 int run_stats(Context& context, const Args& args);
 int run_verify(Context& context, const Args& args);

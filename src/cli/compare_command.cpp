@@ -27,8 +27,11 @@ struct Side {
   std::string backend = "cpu";
   NumericMode mode = NumericMode::exact;
   int threads = 0;
+  std::string_view engine = {};  ///< what computed
 
   std::string text() const {
+    // A mode and threads are of the executor of milgen alone.
+    if (backend != "cpu") return fmt::format("{}, engine: {}", backend, engine);
     std::string out = fmt::format("{}, {}", backend, mode_name(mode));
     if (threads != 0) out += fmt::format(", {}", counted(static_cast<unsigned>(threads), "thread"));
     return out;
@@ -55,6 +58,8 @@ class Compare {
     const Backend* here = usable_backend(here_.backend, diagnostics_);
     const Backend* there = usable_backend(there_.backend, diagnostics_);
     if (here == nullptr || there == nullptr) return context_.fail(diagnostics_, kExitUnavailable);
+    here_.engine = here->engine();
+    there_.engine = there->engine();
     std::vector<NamedArray> results;
     std::vector<NamedArray> others;
     if (!run_side(*here, here_, results)) return context_.fail(diagnostics_);
@@ -148,7 +153,8 @@ class Compare {
     const auto executable = compile_target(context_, backend, target_, options, diagnostics_);
     if (executable == nullptr) return false;
     if (!has_values_) {
-      if (!input_.make(context_, *executable, values_, diagnostics_)) return false;
+      if (!input_.make(context_, executable->inputs(), executable->states(), values_, diagnostics_))
+        return false;
       has_values_ = true;
     }
     const BusyLine busy(context_, fmt::format("running {} ({})", target_.name, side.text()));

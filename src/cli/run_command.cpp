@@ -33,7 +33,10 @@ class Run {
     if (!read_run_target(context_, args_, target_, usage, diagnostics_)) {
       return usage ? context_.usage_error(diagnostics_, "run") : context_.fail(diagnostics_);
     }
-    if (!compile(*backend) || !input_.make(context_, *executable_, values_, diagnostics_) ||
+    engine_ = backend->engine();
+    if (!compile(*backend) ||
+        !input_.make(context_, executable_->inputs(), executable_->states(), values_,
+                     diagnostics_) ||
         !output_.check(context_, *executable_, diagnostics_) || !run_all() ||
         !output_.write(context_, results_, diagnostics_)) {
       return context_.fail(diagnostics_);
@@ -160,7 +163,9 @@ class Run {
 
   std::string text_report() const {
     const std::vector<NamedArray> flat = flat_arrays(results_);
-    std::string out = stats_table(flat).text();
+    std::string out;
+    if (engine_ != "cpu") out = fmt::format("engine: {}\n", engine_);
+    out += stats_table(flat).text();
     if (shown_values_ != 0) out += "\n" + first_values(flat, shown_values_);
     if (!output_.files().empty()) out += '\n';
     for (const std::string& file : output_.files()) out += fmt::format("wrote {}\n", file);
@@ -200,7 +205,9 @@ class Run {
     Json root;
     root["program"] = target_.name;
     root["backend"] = backend_;
-    root["mode"] = args_.value("--mode", "exact");
+    root["engine"] = engine_;
+    // Of milgen's own executor alone.
+    if (backend_ == "cpu") root["mode"] = args_.value("--mode", "exact");
     root["outputs"] = stats_json(flat_arrays(results_), shown_values_);
     root["files"] = output_.files();
     if (args_.has("--time")) root["time"] = time_json();
@@ -213,6 +220,7 @@ class Run {
   const Args& args_;
   Diagnostics diagnostics_;
   std::string_view backend_;
+  std::string_view engine_;
   std::uint64_t seed_ = 0;
   std::uint64_t repeats_ = 0;
   std::uint64_t shown_values_ = 0;

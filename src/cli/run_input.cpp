@@ -513,13 +513,14 @@ bool RunInput::read(const Args& args, Diagnostics& diagnostics) {
   return read_value_specs(args, "--state", states_, diagnostics) && inputs;
 }
 
-bool RunInput::make(const Context& context, const Executable& executable, RunValues& values,
+bool RunInput::make(const Context& context, std::span<const TensorSpec> inputs,
+                    std::span<const TensorSpec> states, RunValues& values,
                     Diagnostics& diagnostics) const {
-  const bool inputs =
-      ValueMaker(context, "--input", executable.inputs(), values.inputs, diagnostics).make(inputs_);
-  const bool states =
-      ValueMaker(context, "--state", executable.states(), values.states, diagnostics).make(states_);
-  return inputs && states && has_all_inputs(executable.inputs(), values.inputs, diagnostics);
+  const bool inputs_made =
+      ValueMaker(context, "--input", inputs, values.inputs, diagnostics).make(inputs_);
+  const bool states_made =
+      ValueMaker(context, "--state", states, values.states, diagnostics).make(states_);
+  return inputs_made && states_made && has_all_inputs(inputs, values.inputs, diagnostics);
 }
 
 }  // namespace milgen::cli

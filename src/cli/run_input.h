@@ -85,11 +85,13 @@ class RunInput {
  public:
   /// `usage.value` for what has no such form or names a tensor twice.
   bool read(const Args& args, Diagnostics& diagnostics);
+  /// Inputs that are given no values are made by formula, as seed:0 makes them.
+  void seed_rest() { inputs_.push_back({.source = "seed:0"}); }
   /// Makes the arrays. Reports `run.input` for an input without values, a name that the program has
   /// not, a dtype or shape that does not fit and a dim that nothing says, and what reading files
   /// reports.
-  bool make(const Context& context, const Executable& executable, RunValues& values,
-            Diagnostics& diagnostics) const;
+  bool make(const Context& context, std::span<const TensorSpec> inputs,
+            std::span<const TensorSpec> states, RunValues& values, Diagnostics& diagnostics) const;
 
  private:
   std::vector<ValueSpec> inputs_;

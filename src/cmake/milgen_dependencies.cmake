@@ -12,9 +12,14 @@ endmacro()
 
 milgen_require(fmt libfmt-dev CONFIG)
 milgen_require(nlohmann_json nlohmann-json3-dev CONFIG)
-milgen_require(CLI11 libcli11-dev CONFIG)
-milgen_require(hwy libhwy-dev CONFIG)
-milgen_require(OpenSSL libssl-dev COMPONENTS Crypto)
+if(MILGEN_BUILD_CPU)
+  milgen_require(CLI11 libcli11-dev CONFIG)
+  milgen_require(hwy libhwy-dev CONFIG)
+endif()
+# macOS has SHA-256 in libSystem.
+if(NOT APPLE)
+  milgen_require(OpenSSL libssl-dev COMPONENTS Crypto)
+endif()
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 milgen_require(Threads libc6-dev)
 if(MILGEN_BUILD_TESTS)
@@ -25,7 +30,9 @@ endif()
 # The CBLAS library is loaded when it is first used, so that only its file is of interest; without
 # one milgen uses its own products alone.
 set(MILGEN_BLAS_LIBRARY "")
-if(APPLE)
+if(NOT MILGEN_BUILD_CPU)
+  # Nothing multiplies.
+elseif(APPLE)
   set(MILGEN_BLAS_LIBRARY "/System/Library/Frameworks/Accelerate.framework/Accelerate")
 else()
   find_package(OpenBLAS CONFIG QUIET)

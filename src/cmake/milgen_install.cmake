@@ -5,7 +5,7 @@ include(GNUInstallDirs)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/milgen")
 
 install(
-  TARGETS milgen
+  TARGETS milgen ane_bridge
   EXPORT milgen_targets
   FILE_SET HEADERS)
 install(
@@ -44,6 +44,13 @@ get_target_property(type milgen TYPE)
 if(type STREQUAL "STATIC_LIBRARY")
   set(MILGEN_PC_REQUIRES "Requires")
   set(MILGEN_PC_THREADS " ${CMAKE_THREAD_LIBS_INIT}")
+endif()
+set(MILGEN_PC_PACKAGES "fmt")
+if(NOT APPLE)
+  string(APPEND MILGEN_PC_PACKAGES ", libcrypto")
+endif()
+if(MILGEN_BUILD_CPU)
+  string(APPEND MILGEN_PC_PACKAGES ", libhwy")
 endif()
 configure_file("${CMAKE_CURRENT_LIST_DIR}/milgen.pc.in" "${PROJECT_BINARY_DIR}/package/milgen.pc"
                @ONLY)

@@ -1,7 +1,6 @@
 #include "milgen/backend.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -10,20 +9,15 @@
 #include <mutex>
 #include <new>
 #include <thread>
-#include <unordered_map>
-#include <unordered_set>
+#include <utility>
 
+#include "backend/ports.h"
 #include "cpu/code.h"
 #include "cpu/executor.h"
 #include "cpu/plan.h"
-#include "mil/weight_path.h"
-#include "milgen/emit.h"
-#include "milgen/layout.h"
 #include "milgen/module.h"
-#include "milgen/print.h"
-#include "milgen/program.h"
 #include "milgen/verify.h"
-#include "milgen/weights.h"
+#include "support/machine.h"
 #include "support/printable.h"
 #include "support/rule.h"
 #include "support/tensor_text.h"
@@ -34,13 +28,6 @@ namespace {
 
 /// Plans that are kept: programs with `?` dims are run with a few shapes, over and over.
 constexpr std::size_t kMostPlans = 8;
-
-std::uint64_t machine_memory_bytes() {
-  const long pages = sysconf(_SC_PHYS_PAGES);
-  const long page_bytes = sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_bytes <= 0) return std::uint64_t{1} << 62;
-  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
-}
 
 /// One pool for all executables that want as many threads: a program of many functions does not
 /// start many threads.
@@ -56,21 +43,6 @@ std::shared_ptr<ThreadPool> shared_pool(int threads) {
     known = pool;
   }
   return pool;
-}
-
-bool fits(const Shape& declared, const Shape& given) {
-  if (declared.size() != given.size()) return false;
-  for (std::size_t d = 0; d < given.size(); ++d) {
-    if (declared[d] >= 0 && declared[d] != given[d]) return false;
-  }
-  return true;
-}
-
-/// Arrays by name; of one name the first counts. The names stay where they are.
-std::unordered_map<std::string_view, std::size_t> by_name(std::span<const NamedArray> arrays) {
-  std::unordered_map<std::string_view, std::size_t> found;
-  for (std::size_t i = 0; i < arrays.size(); ++i) found.try_emplace(arrays[i].name, i);
-  return found;
 }
 
 /// Memory of arrays, in pieces that do not touch each other.
@@ -110,17 +82,15 @@ class CpuExecutable final : public Executable {
         mode_(options.mode),
         pool_(shared_pool(options.threads)),
         limit_bytes_(options.memory_limit_bytes != 0 ? options.memory_limit_bytes
-                                                     : machine_memory_bytes()) {
-    for (const Port& port : code_->inputs) inputs_.push_back(port.spec);
-    for (const TensorSpec& input : inputs_) input_names_.insert(input.name);
-    for (const Port& port : code_->outputs) outputs_.push_back(port.spec);
-    for (const Port& port : code_->states) states_.push_back(port.spec);
-  }
+                                                     : machine_memory_bytes()),
+        inputs_(ports_of(code_->inputs)),
+        outputs_(ports_of(code_->outputs)),
+        states_(ports_of(code_->states)) {}
 
   /// Plans ahead when the program has one set of shapes, so that what is wrong shows now.
   bool prepare(Diagnostics& diagnostics) {
     std::vector<Shape> shapes;
-    for (const TensorSpec& input : inputs_) {
+    for (const TensorSpec& input : inputs_.specs()) {
       if (std::ranges::any_of(input.shape, [](std::int64_t dim) { return dim < 0; })) return true;
       shapes.push_back(input.shape);
     }
@@ -133,9 +103,9 @@ class CpuExecutable final : public Executable {
     return true;
   }
 
-  std::span<const TensorSpec> inputs() const override { return inputs_; }
-  std::span<const TensorSpec> outputs() const override { return outputs_; }
-  std::span<const TensorSpec> states() const override { return states_; }
+  std::span<const TensorSpec> inputs() const override { return inputs_.specs(); }
+  std::span<const TensorSpec> outputs() const override { return outputs_.specs(); }
+  std::span<const TensorSpec> states() const override { return states_.specs(); }
 
   using Executable::run;
   bool run(std::span<const NamedArray> inputs, std::vector<NamedArray>& outputs,
@@ -155,11 +125,10 @@ class CpuExecutable final : public Executable {
  private:
   /// An output of a run.
   struct OutputCall {
-    std::size_t given = kNotGiven;  // in the outputs of the caller
-    Array wanted;                   // the caller's array that cannot be written before the end
+    std::size_t given = Ports::kNone;  // in the outputs of the caller
+    Array wanted;                      // the caller's array that cannot be written before the end
     NamedArray made;
   };
-  static constexpr std::size_t kNotGiven = SIZE_MAX;
 
   /// What run() is given, and what it made of that.
   struct Call {
@@ -210,103 +179,73 @@ class CpuExecutable final : public Executable {
     return false;
   }
 
-  bool take_inputs(Call& call) const {
-    bool ok = true;
-    const auto given_at = by_name(call.given);
-    for (std::size_t i = 0; i < call.given.size(); ++i) {
-      const std::string& name = call.given[i].name;
-      if (!input_names_.contains(name)) {
-        ok = refuse(call, rule<"run.input">,
-                    fmt::format("there is no input {}, only {}", printable(name), input_list()),
-                    Place(code_->file));
-      } else if (given_at.find(name)->second != i) {
-        ok = refuse(call, rule<"run.input">,
-                    fmt::format("input {} is given twice", printable(name)), Place(code_->file));
-      }
+  static Ports ports_of(const std::vector<Port>& ports) {
+    std::vector<TensorSpec> specs;
+    std::vector<Place> places;
+    for (const Port& port : ports) {
+      specs.push_back(port.spec);
+      places.push_back(port.place);
     }
-    for (const Port& port : code_->inputs) {
-      const auto given = given_at.find(port.spec.name);
-      const std::string wanted = tensor_text(port.spec.dtype, port.spec.shape);
-      if (given == given_at.end()) {
-        ok = refuse(
-            call, rule<"run.input">,
-            fmt::format("input {} is {} and was not given", printable(port.spec.name), wanted),
-            port.place);
-        continue;
-      }
-      Array array = call.given[given->second].array;
-      if (array.dtype() != port.spec.dtype || !fits(port.spec.shape, array.shape())) {
-        ok =
-            refuse(call, rule<"run.input">,
-                   fmt::format("input {} is {} but what was given is {}", printable(port.spec.name),
-                               wanted, tensor_text(array.dtype(), array.shape())),
-                   port.place);
-        continue;
-      }
+    return {std::move(specs), std::move(places)};
+  }
+
+  bool take_inputs(Call& call) const {
+    std::vector<std::size_t> given_at;
+    if (!match_inputs(inputs_, call.given, code_->file, given_at, call.diagnostics)) return false;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      Array array = call.given[given_at[i]].array;
       // What the run writes to its states, its inputs do not see.
       if (call.in_states.overlaps(array.bytes())) array = array.clone();
       if (!array) {
         return refuse(
             call, rule<"memory.limit">,
             fmt::format("there is no memory for a copy of input {}, which is a state, too",
-                        printable(port.spec.name)),
-            port.place);
+                        printable(inputs_.spec(i).name)),
+            inputs_.place(i));
       }
       call.in_use.add(array.bytes());
       call.inputs.push_back(std::move(array));
     }
-    return ok;
-  }
-
-  std::string input_list() const {
-    std::string names;
-    for (const TensorSpec& spec : inputs_) {
-      names += (names.empty() ? "" : ", ") + printable(spec.name);
-    }
-    return names.empty() ? "none at all" : names;
+    return true;
   }
 
   bool take_states(Call& call) const {
     std::vector<NamedArray>& states =
         call.options.states != nullptr ? *call.options.states : call.own_states;
-    states.reserve(states.size() + code_->states.size());  // so that names stay where they are
-    const auto known_at = by_name(states);
-    for (const Port& port : code_->states) {
-      const auto found = known_at.find(port.spec.name);
-      call.state_at.push_back(found == known_at.end() ? states.size() : found->second);
-      if (found == known_at.end()) {
-        std::int64_t count = 0;
-        if (!element_count(port.spec.shape, count)) {
-          return refuse(call, rule<"run.input">,
-                        fmt::format("state {} is {} and was not given", printable(port.spec.name),
-                                    tensor_text(port.spec.dtype, port.spec.shape)),
-                        port.place);
-        }
-        const bool fits_limit =
-            static_cast<std::uint64_t>(count) <= limit_bytes_ / element_bytes(port.spec.dtype);
-        const Array zeros = fits_limit ? Array(port.spec.dtype, port.spec.shape) : Array();
-        if (!zeros) {
-          return refuse(
-              call, rule<"memory.limit">,
-              fmt::format("state {} is {}, which memory does not take", printable(port.spec.name),
-                          tensor_text(port.spec.dtype, port.spec.shape)),
-              port.place);
-        }
-        states.push_back({port.spec.name, zeros});
+    states_.locate(states, call.state_at);
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      std::size_t& at = call.state_at[i];
+      if (at == Ports::kNone) {
+        at = states.size();
+        if (!add_state(call, i, states)) return false;
         continue;
       }
-      const Array& known = states[found->second].array;
-      if (known.dtype() != port.spec.dtype || !fits(port.spec.shape, known.shape())) {
-        return refuse(
-            call, rule<"run.input">,
-            fmt::format("state {} is {} but what was given is {}", printable(port.spec.name),
-                        tensor_text(port.spec.dtype, port.spec.shape),
-                        tensor_text(known.dtype(), known.shape())),
-            port.place);
-      }
+      const Array& known = states[at].array;
+      if (!check_given("state", states_, i, known, call.diagnostics)) return false;
       call.in_states.add(known.bytes());
       call.in_use.add(known.bytes());
     }
+    return true;
+  }
+
+  /// Zeros for state `i`, which the caller does not have.
+  bool add_state(Call& call, std::size_t i, std::vector<NamedArray>& states) const {
+    const TensorSpec& spec = states_.spec(i);
+    const auto refuse_state = [&](Rule rule, std::string_view why) {
+      return refuse(call, rule,
+                    fmt::format("state {} is {}{}", printable(spec.name),
+                                tensor_text(spec.dtype, spec.shape), why),
+                    states_.place(i));
+    };
+    std::int64_t count = 0;
+    if (!element_count(spec.shape, count)) {
+      return refuse_state(rule<"run.input">, " and was not given");
+    }
+    const bool fits_limit =
+        static_cast<std::uint64_t>(count) <= limit_bytes_ / element_bytes(spec.dtype);
+    const Array zeros = fits_limit ? Array(spec.dtype, spec.shape) : Array();
+    if (!zeros) return refuse_state(rule<"memory.limit">, ", which memory does not take");
+    states.push_back({spec.name, zeros});
     return true;
   }
 
@@ -372,33 +311,22 @@ class CpuExecutable final : public Executable {
     entry.frames.push_back(std::move(frame));
   }
 
-  bool refuse_output(Call& call, const Port& port, const Shape& shape, const Array& array) const {
-    return refuse(
-        call, rule<"run.output">,
-        fmt::format("output {} is {} but the array for it is {}", printable(port.spec.name),
-                    tensor_text(port.spec.dtype, shape), tensor_text(array.dtype(), array.shape())),
-        port.place);
-  }
-
-  bool refuse_memory(Call& call, const Port& port, const Shape& shape) const {
+  bool refuse_memory(Call& call, std::size_t output, const Shape& shape) const {
+    const TensorSpec& spec = outputs_.spec(output);
     return refuse(call, rule<"memory.limit">,
-                  fmt::format("output {} is {}, which memory does not take",
-                              printable(port.spec.name), tensor_text(port.spec.dtype, shape)),
-                  port.place);
+                  fmt::format("output {} is {}, which memory does not take", printable(spec.name),
+                              tensor_text(spec.dtype, shape)),
+                  outputs_.place(output));
   }
 
-  /// The caller's array for an output, where it fits. What the run still looks at is not written
+  /// The caller's array for output `i`, where it fits. What the run still looks at is not written
   /// before the end.
-  bool take_output(Call& call, const Port& port, const SlotPlan& planned,
-                   OutputCall& output) const {
+  bool take_output(Call& call, std::size_t i, const SlotPlan& planned, OutputCall& output) const {
+    const TensorSpec& spec = outputs_.spec(i);
     const Array array = call.outputs[output.given].array;
-    if (!array || port.spec.kind != ValueKind::tensor) return true;
-    if (array.dtype() != port.spec.dtype ||
-        (planned.shape_known ? array.shape() != planned.shape
-                             : !fits(port.spec.shape, array.shape()))) {
-      return refuse_output(call, port, planned.shape_known ? planned.shape : port.spec.shape,
-                           array);
-    }
+    if (!array || spec.kind != ValueKind::tensor) return true;
+    const Shape& shape = planned.shape_known ? planned.shape : spec.shape;
+    if (!check_output(outputs_, i, shape, array, call.diagnostics)) return false;
     (call.in_use.overlaps(array.bytes()) ? output.wanted : output.made.array) = array;
     call.in_use.add(array.bytes());
     return true;
@@ -406,20 +334,19 @@ class CpuExecutable final : public Executable {
 
   /// An array for every output whose shape is planned.
   bool make_outputs(Call& call, const Plan& plan) const {
-    const auto given_at = by_name(call.outputs);
-    for (const Port& port : code_->outputs) {
-      const SlotPlan& planned = plan.slots[port.slot];
+    std::vector<std::size_t> given_at;
+    outputs_.locate(call.outputs, given_at);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const TensorSpec& spec = outputs_.spec(i);
+      const SlotPlan& planned = plan.slots[code_->outputs[i].slot];
       OutputCall& output = call.made.emplace_back();
-      output.made.name = port.spec.name;
-      const auto given = given_at.find(port.spec.name);
-      if (given != given_at.end()) {
-        output.given = given->second;
-        if (!take_output(call, port, planned, output)) return false;
-      }
+      output.made.name = spec.name;
+      output.given = given_at[i];
+      if (output.given != Ports::kNone && !take_output(call, i, planned, output)) return false;
       if (planned.where != Where::output) continue;
       Array& array = output.made.array;
-      if (!array) array = Array::uninitialized(port.spec.dtype, planned.shape);
-      if (!array) return refuse_memory(call, port, planned.shape);
+      if (!array) array = Array::uninitialized(spec.dtype, planned.shape);
+      if (!array) return refuse_memory(call, i, planned.shape);
       call.output_bytes += array.bytes().size();
     }
     return true;
@@ -449,13 +376,14 @@ class CpuExecutable final : public Executable {
   }
 
   bool finish_outputs(Frame& frame, Call& call) const {
-    for (std::uint32_t i = 0; i < code_->outputs.size(); ++i) {
-      const Port& port = code_->outputs[i];
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const SlotId slot = code_->outputs[i].slot;
       OutputCall& output = call.made[i];
-      const bool in_place = frame.plan().slots[port.slot].where == Where::output;
-      if (!in_place && !fetch(call, port, frame.slot(port.slot), output.made)) return false;
-      if (output.wanted && output.wanted.shape() != output.made.array.shape()) {
-        return refuse_output(call, port, output.made.array.shape(), output.wanted);
+      const bool in_place = frame.plan().slots[slot].where == Where::output;
+      if (!in_place && !fetch(call, i, frame.slot(slot), output.made)) return false;
+      if (output.wanted &&
+          !check_output(outputs_, i, output.made.array.shape(), output.wanted, call.diagnostics)) {
+        return false;
       }
     }
     for (OutputCall& output : call.made) {
@@ -463,7 +391,7 @@ class CpuExecutable final : public Executable {
         copy_bytes(output.made.array.bytes(), output.wanted);
         output.made.array = output.wanted;
       }
-      if (output.given == kNotGiven) {
+      if (output.given == Ports::kNone) {
         call.outputs.push_back(std::move(output.made));
       } else {
         call.outputs[output.given] = std::move(output.made);
@@ -476,8 +404,8 @@ class CpuExecutable final : public Executable {
     if (!from.empty()) std::memcpy(to.mutable_bytes().data(), from.data(), from.size());
   }
 
-  /// An output that did not come to stand where it is wanted.
-  bool fetch(Call& call, const Port& port, const Slot& slot, NamedArray& output) const {
+  /// Output `i`, which did not come to stand where it is wanted.
+  bool fetch(Call& call, std::size_t i, const Slot& slot, NamedArray& output) const {
     if (slot.list != nullptr) {
       const bool is_ours = slot.list.use_count() == 1;
       for (const Slot& element : slot.list->elements) {
@@ -490,15 +418,16 @@ class CpuExecutable final : public Executable {
       output.array = slot.texts.clone();
       return true;
     }
-    if (port.spec.kind == ValueKind::dict) output.keys = slot.texts.clone();
+    if (outputs_.spec(i).kind == ValueKind::dict) output.keys = slot.texts.clone();
     if (slot.owner.use_count() == 1 && !output.array) {
       output.array = array_of(slot);
       return true;
     }
-    if (!output.array) output.array = Array::uninitialized(slot.view.dtype, slot.view.shape);
-    if (!output.array) return refuse_memory(call, port, slot.view.shape);
-    if (output.array.shape() != slot.view.shape) {
-      return refuse_output(call, port, slot.view.shape, output.array);
+    if (!output.array) {
+      output.array = Array::uninitialized(slot.view.dtype, slot.view.shape);
+      if (!output.array) return refuse_memory(call, i, slot.view.shape);
+    } else if (!check_output(outputs_, i, slot.view.shape, output.array, call.diagnostics)) {
+      return false;
     }
     call.output_bytes += output.array.bytes().size();
     copy_bytes({slot.view.data, output.array.bytes().size()}, output.array);
@@ -534,10 +463,9 @@ class CpuExecutable final : public Executable {
   NumericMode mode_;
   std::shared_ptr<ThreadPool> pool_;
   std::uint64_t limit_bytes_;
-  std::vector<TensorSpec> inputs_;
-  std::vector<TensorSpec> outputs_;
-  std::vector<TensorSpec> states_;
-  std::unordered_set<std::string_view> input_names_;
+  Ports inputs_;
+  Ports outputs_;
+  Ports states_;
   mutable std::mutex mutex_;
   mutable std::vector<std::shared_ptr<Entry>> entries_;  // the one used last is the first
 };
@@ -575,75 +503,9 @@ class CpuBackend final : public Backend {
 }  // namespace
 }  // namespace cpu
 
-Executable::~Executable() = default;
-Backend::~Backend() = default;
-
 const Backend& cpu_backend() {
   static const cpu::CpuBackend backend;
   return backend;
-}
-
-const Backend* find_backend(std::string_view name) {
-  return name == cpu_backend().name() ? &cpu_backend() : nullptr;
-}
-
-namespace {
-
-/// One weight file of a program as bytes.
-bool make_weight_file(const Program& program, const PlannedFile& file, WeightSource& source,
-                      std::vector<std::byte>& bytes, Diagnostics& diagnostics) {
-  std::vector<WeightPayload> payloads;
-  std::vector<std::vector<std::byte>> values(file.payloads.size());
-  for (std::size_t p = 0; p < file.payloads.size(); ++p) {
-    const PlannedPayload& payload = file.payloads[p];
-    values[p].resize(payload.size_bytes);
-    MemorySink sink(values[p]);
-    if (!read_weight(program, payload.index, source, sink, diagnostics)) return false;
-    payloads.push_back({payload.weight.dtype, values[p], payload.padding_bits});
-  }
-  bytes = weight_file_bytes(payloads);
-  return true;
-}
-
-}  // namespace
-
-bool weight_files(const Program& program, WeightSource& source, std::vector<WeightFileBytes>& files,
-                  Diagnostics& diagnostics) {
-  WeightLayout layout;
-  if (!layout.plan({&program, 1}, {}, diagnostics)) return false;
-  const std::uint64_t most = cpu::machine_memory_bytes();
-  for (const PlannedFile& file : layout.files()) {
-    const auto refuse = [&] {
-      diagnostics.error(rule<"memory.limit">.id(),
-                        fmt::format("'{}' takes {} bytes, and the machine has {}", file.path,
-                                    file.size_bytes, most));
-      return false;
-    };
-    if (file.size_bytes > most) return refuse();
-    auto bytes = std::make_shared<std::vector<std::byte>>();
-    try {
-      if (!make_weight_file(program, file, source, *bytes, diagnostics)) return false;
-    } catch (const std::bad_alloc&) {
-      return refuse();
-    }
-    files.push_back({std::string(kModelPath) + file.path, std::move(bytes)});
-  }
-  return true;
-}
-
-std::unique_ptr<Executable> Backend::compile(const Program& program, WeightSource& source,
-                                             const CompileOptions& options,
-                                             Diagnostics& diagnostics) const {
-  if (!program) {
-    diagnostics.error(rule<"program.none">.id(), "the program had errors and is none");
-    return nullptr;
-  }
-  CompileOptions with_weights = options;
-  if (!weight_files(program, source, with_weights.weights, diagnostics)) return nullptr;
-  const std::string text = print_mil(program);
-  const Module module =
-      parse_mil(text, diagnostics, {.file = std::string(program.name()) + ".mil"});
-  return module ? compile(module, with_weights, diagnostics) : nullptr;
 }
 
 }  // namespace milgen

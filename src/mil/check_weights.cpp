@@ -68,11 +68,20 @@ bool WeightFileSet::check(std::span<const WeightReference> references, Diagnosti
 }
 
 std::span<const std::byte> WeightFileSet::payload(const WeightReference& reference) const {
-  const auto known = by_path_.find(options_.file.empty() ? reference.path : options_.file);
-  if (known == by_path_.end()) return {};
-  const WeightFileReader& reader = known->second->reader;
-  const WeightRecord* record = reader.find(reference.offset);
-  return record == nullptr ? std::span<const std::byte>() : reader.payload(*record);
+  const Target* target = known_target(reference.path);
+  if (target == nullptr) return {};
+  const WeightRecord* record = target->reader.find(reference.offset);
+  return record == nullptr ? std::span<const std::byte>() : target->reader.payload(*record);
+}
+
+std::span<const std::byte> WeightFileSet::file(std::string_view path) const {
+  const Target* target = known_target(path);
+  return target == nullptr ? std::span<const std::byte>() : target->reader.bytes();
+}
+
+const WeightFileSet::Target* WeightFileSet::known_target(std::string_view path) const {
+  const auto known = by_path_.find(options_.file.empty() ? std::string(path) : options_.file);
+  return known == by_path_.end() ? nullptr : known->second;
 }
 
 /// The file of each path, and one for all paths that lead to the same file.

@@ -36,6 +36,8 @@ class WeightFileSet {
   bool check(std::span<const WeightReference> references, Diagnostics& diagnostics);
   /// The bytes of a reference that check() found sound.
   std::span<const std::byte> payload(const WeightReference& reference) const;
+  /// The whole file that check() found for a path.
+  std::span<const std::byte> file(std::string_view path) const;
 
  private:
   /// What a path leads to: a file, or a fault of the path.
@@ -51,6 +53,7 @@ class WeightFileSet {
   };
 
   Target& target_of(std::string_view path);
+  const Target* known_target(std::string_view path) const;
   Target& resolve(std::string_view path);
   std::string_view locate(std::string_view path, std::string& file, std::string& real) const;
   void collect(std::span<const WeightReference> references);

@@ -200,12 +200,13 @@ std::span<std::byte> AtomicFile::lend(std::uint64_t wanted_bytes, Diagnostics& d
       static_cast<std::size_t>(std::min<std::uint64_t>(wanted_bytes, buffer_.size() - buffered_)));
 }
 
-bool AtomicFile::commit(Diagnostics& diagnostics) {
+bool AtomicFile::commit(Diagnostics& diagnostics, Flush flush_disk) {
   if (failed_ || fd_ < 0) return false;
   if (!flush(diagnostics)) return false;
   const bool renames = !temporary_.empty();
+  const bool flushes = renames && flush_disk == Flush::yes;
   // Without this the rename may reach the disk before the bytes do.
-  if (renames && ::fsync(fd_) != 0 && errno != EINVAL && errno != ENOTSUP) {
+  if (flushes && ::fsync(fd_) != 0 && errno != EINVAL && errno != ENOTSUP) {
     failed_ = true;
     return fail(diagnostics, rule<"file.write">, path_, "cannot be flushed to the disk", errno);
   }
@@ -221,6 +222,7 @@ bool AtomicFile::commit(Diagnostics& diagnostics) {
     return fail(diagnostics, rule<"file.rename">, path_, "cannot be replaced", errno);
   }
   temporary_.clear();
+  if (!flushes) return true;
   // The folder's entry, too; not every file system lets a folder be flushed.
   const std::size_t slash = target_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : target_.substr(0, slash + 1);

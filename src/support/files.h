@@ -15,6 +15,12 @@
 
 namespace milgen {
 
+/// Whether a file is to survive a loss of power, which costs some milliseconds.
+enum class Flush : std::uint8_t {
+  yes,
+  no,  ///< for files that are made anew whenever they are needed
+};
+
 /// A file that is not there, or not whole, until commit(). The bytes go to a file beside `path`
 /// that is renamed over it; a symbolic link is followed, so that it stays one, and the permissions
 /// of a file that is replaced are kept. A device or a pipe cannot be replaced and is written to
@@ -37,7 +43,7 @@ class AtomicFile {
   /// Takes the first `size_bytes` of what was lent last.
   void accept(std::size_t size_bytes) { buffered_ += size_bytes; }
   /// Writes out, flushes to the disk, and puts the file in its place.
-  bool commit(Diagnostics& diagnostics);
+  bool commit(Diagnostics& diagnostics, Flush flush_disk = Flush::yes);
   /// What was written so far, buffered bytes included.
   std::uint64_t size_bytes() const { return written_ + buffered_; }
 

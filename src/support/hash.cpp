@@ -1,7 +1,13 @@
 #include "support/hash.h"
 
+// macOS has SHA-256 in libSystem, which every program is linked to; elsewhere libcrypto has it.
+#ifdef __APPLE__
+#include <CommonCrypto/CommonDigest.h>
+#else
 #include <openssl/evp.h>
+#endif
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +19,9 @@ namespace {
 __extension__ using Wide = unsigned __int128;
 
 [[noreturn]] void broken(const char* what) {
-  std::fprintf(stderr, "milgen: SHA-256 fails (%s); this is a bug in milgen or libcrypto\n", what);
+  std::fprintf(stderr,
+               "milgen: SHA-256 fails (%s); this is a bug in milgen or the system's library\n",
+               what);
   std::abort();
 }
 
@@ -30,6 +38,30 @@ std::uint64_t word(const std::byte* from) {
 
 }  // namespace
 
+#ifdef __APPLE__
+struct Sha256::Impl {
+  CC_SHA256_CTX context;
+  Impl() { start(); }
+  void start() {
+    if (CC_SHA256_Init(&context) != 1) broken("init");
+  }
+  void update(std::span<const std::byte> bytes) {
+    // CC_LONG has 32 bits.
+    constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+    while (!bytes.empty()) {
+      const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), kMostBytes));
+      if (CC_SHA256_Update(&context, part.data(), static_cast<CC_LONG>(part.size())) != 1) {
+        broken("update");
+      }
+      bytes = bytes.subspan(part.size());
+    }
+  }
+  void finish(Digest& digest) {
+    if (CC_SHA256_Final(digest.data(), &context) != 1) broken("final");
+  }
+};
+static_assert(std::tuple_size_v<Sha256::Digest> == CC_SHA256_DIGEST_LENGTH);
+#else
 struct Sha256::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   Impl() { start(); }
@@ -41,23 +73,28 @@ struct Sha256::Impl {
       broken("init");
     }
   }
+  void update(std::span<const std::byte> bytes) const {
+    if (EVP_DigestUpdate(context, bytes.data(), bytes.size()) != 1) broken("update");
+  }
+  void finish(Digest& digest) const {
+    unsigned size = 0;
+    if (EVP_DigestFinal_ex(context, digest.data(), &size) != 1 || size != digest.size()) {
+      broken("final");
+    }
+  }
 };
+#endif
 
 Sha256::Sha256() : impl_(std::make_unique<Impl>()) {}
 Sha256::Sha256(Sha256&& other) noexcept = default;
 Sha256& Sha256::operator=(Sha256&& other) noexcept = default;
 Sha256::~Sha256() = default;
 
-void Sha256::update(std::span<const std::byte> bytes) {
-  if (EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) != 1) broken("update");
-}
+void Sha256::update(std::span<const std::byte> bytes) { impl_->update(bytes); }
 
 Sha256::Digest Sha256::finish() {
   Digest digest{};
-  unsigned size = 0;
-  if (EVP_DigestFinal_ex(impl_->context, digest.data(), &size) != 1 || size != digest.size()) {
-    broken("final");
-  }
+  impl_->finish(digest);
   impl_->start();
   return digest;
 }

@@ -218,4 +218,6 @@ std::span<const std::byte> WeightFileReader::payload(const WeightRecord& record)
 
 std::uint64_t WeightFileReader::file_bytes() const { return impl_->bytes.size(); }
 
+std::span<const std::byte> WeightFileReader::bytes() const { return impl_->bytes; }
+
 }  // namespace milgen
