@@ -111,15 +111,40 @@ bool band_portable(const Band& band) {
 
 #if defined(MILGEN_HAS_F16C)
 
-bool has_f16c() {
-  // clang 14 does not know the word "f16c" here; AVX2 brings the check of the operating system.
-  static const bool has = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) != 0 &&
-           (c & (1u << 29)) != 0;
-  }();
-  return has;
+/// Vector instructions that the processor has and whose registers the operating system keeps.
+struct VectorUnit {
+  bool f16c = false;    ///< with AVX2
+  bool avx512 = false;  ///< F, BW and VL
+};
+
+/// Not by __builtin_cpu_supports: for clang 14 there is no "f16c", and its table is in a library
+/// that not every compiler for macOS brings. Bits: Intel's manual, CPUID leaves 1 and 7, and XCR0.
+VectorUnit find_vector_unit() {
+  constexpr unsigned kLeaf1 = 7u << 27;  // OSXSAVE, AVX, F16C
+  constexpr unsigned kAvx2 = 1u << 5;
+  constexpr unsigned kAvx512 = 1u << 16 | 1u << 30 | 1u << 31;  // F, BW, VL
+  constexpr unsigned kAvxState = 0x06, kAvx512State = 0xE6;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kLeaf1) != kLeaf1) return {};
+  unsigned state = 0, state_high = 0;
+  __asm__("xgetbv" : "=a"(state), "=d"(state_high) : "c"(0));
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return {};
+  VectorUnit unit;
+  unit.f16c = (b & kAvx2) != 0 && (state & kAvxState) == kAvxState;
+#ifdef __APPLE__
+  // macOS keeps these registers from their first use on, and shows the bits only then.
+  state |= kAvx512State;
+#endif
+  unit.avx512 = unit.f16c && (b & kAvx512) == kAvx512 && (state & kAvx512State) == kAvx512State;
+  return unit;
 }
+
+const VectorUnit& vector_unit() {
+  static const VectorUnit unit = find_vector_unit();
+  return unit;
+}
+
+bool has_f16c() { return vector_unit().f16c; }
 
 #define MILGEN_F16C __attribute__((target("avx,avx2,f16c")))
 
@@ -254,11 +279,7 @@ MILGEN_F16C bool band_f16c(const Band& band) {
   return _mm256_testz_si256(reached, reached) == 0;
 }
 
-bool has_avx512() {
-  static const bool has = has_f16c() && __builtin_cpu_supports("avx512f") &&
-                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  return has;
-}
+bool has_avx512() { return vector_unit().avx512; }
 
 #define MILGEN_AVX512 __attribute__((target("avx,avx2,f16c,avx512f,avx512bw,avx512vl")))
 
