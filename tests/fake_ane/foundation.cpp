@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 
 #include "exports.h"
 #include "property_list.h"
@@ -132,13 +133,28 @@ std::uint64_t data_length(NsData& self) { return self.bytes().size(); }
 
 // NSNumber
 
+namespace {
+
+/// As 64-bit Arm converts: what does not fit becomes the nearest that does, and NaN becomes 0.
+template <class Integer>
+Integer nearest(double value) {
+  using Limits = std::numeric_limits<Integer>;
+  if (std::isnan(value)) return 0;
+  if (value <= static_cast<double>(Limits::min())) return Limits::min();
+  // The greatest integer rounds up to the first double that does not fit.
+  if (value >= static_cast<double>(Limits::max())) return Limits::max();
+  return static_cast<Integer>(value);
+}
+
+}  // namespace
+
 std::int64_t NsNumber::as_int64() const {
-  return real_ ? static_cast<std::int64_t>(*real_) : static_cast<std::int64_t>(bits_);
+  return real_ ? nearest<std::int64_t>(*real_) : static_cast<std::int64_t>(bits_);
 }
 std::uint64_t NsNumber::as_uint64() const {
   // By way of the signed one, since a negative real number has no unsigned value in C++.
   if (real_ && *real_ < 0) return static_cast<std::uint64_t>(as_int64());
-  return real_ ? static_cast<std::uint64_t>(*real_) : bits_;
+  return real_ ? nearest<std::uint64_t>(*real_) : bits_;
 }
 double NsNumber::as_double() const {
   if (real_) return *real_;
