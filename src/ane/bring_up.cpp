@@ -42,110 +42,30 @@ class Timer {
   Clock::time_point begin_ = Clock::now();
 };
 
-// --- Messages of a program's life ---
-
-Error compile_now(ModelState& state) {
-  const EngineState& runtime = state.runtime();
-  const AutoreleasePool pool(state.platform());
-  Id error = nullptr;
-  if (runtime.send<Bool>(state.in_memory.get(), Message::compile, state.options.qos,
-                         state.call_options.get(), &error)) {
-    return {};
-  }
-  return runtime_error(state.platform(), error, ErrorKind::compile,
-                       std::string(message_text(Message::compile)),
-                       fmt::format("the engine does not compile {}", printable(state.name)));
-}
-
-/// Loading clears it, so that it is set before and after (ane_runtime, 4.9).
-void set_perf_mask(const ModelState& state) {
-  const EngineState& runtime = state.runtime();
-  const std::uint32_t mask = state.options.perf_stats_mask;
-  if (mask == 0) return;
-  if (state.in_memory && runtime.has(Message::set_in_memory_perf_mask)) {
-    runtime.send<void>(state.in_memory.get(), Message::set_in_memory_perf_mask, mask);
-  } else if (state.platform().responds(state.inner.get(),
-                                       runtime.sel(Message::set_model_perf_mask))) {
-    runtime.send<void>(state.inner.get(), Message::set_model_perf_mask, mask);
-  }
-}
-
-Error loaded_or(ModelState& state, bool loaded, Id error, Message message) {
-  state.loaded = loaded;
-  if (loaded) {
-    set_perf_mask(state);
-    return {};
-  }
-  return runtime_error(state.platform(), error, ErrorKind::load, std::string(message_text(message)),
-                       fmt::format("the engine does not load {}", printable(state.name)));
-}
-
-Error load_now(ModelState& state) {
-  const AutoreleasePool pool(state.platform());
-  set_perf_mask(state);
-  Id error = nullptr;
-  const bool loaded = state.runtime().send<Bool>(
-      state.in_memory.get(), Message::load, state.options.qos, state.call_options.get(), &error);
-  return loaded_or(state, loaded, error, Message::load);
-}
-
-Error compile_package_now(ModelState& state) {
-  const AutoreleasePool pool(state.platform());
-  Id error = nullptr;
-  if (state.runtime().send<Bool>(state.client.get(), Message::client_compile, state.inner.get(),
-                                 state.call_options.get(), state.options.qos, &error)) {
-    return {};
-  }
-  return runtime_error(state.platform(), error, ErrorKind::compile,
-                       std::string(message_text(Message::client_compile)),
-                       fmt::format("the engine does not compile {}", printable(state.name)));
-}
-
-Error load_package_now(ModelState& state) {
-  const AutoreleasePool pool(state.platform());
-  set_perf_mask(state);
-  Id error = nullptr;
-  const bool loaded =
-      state.runtime().send<Bool>(state.client.get(), Message::client_load, state.inner.get(),
-                                 state.call_options.get(), state.options.qos, &error);
-  return loaded_or(state, loaded, error, Message::client_load);
-}
-
 // --- Steps that both ways share ---
 
 /// Asks the budget and compiles.
-Error compile_within_budget(const std::shared_ptr<ModelState>& state, EngineCall call) {
+Error compile_within_budget(const std::shared_ptr<ModelState>& state) {
   Budget& budget = state->runtime().budget;
   std::chrono::nanoseconds waited{0};
   Error error = budget.take(waited);
   state->stats.pause_ns += static_cast<std::uint64_t>(waited.count());
   if (error) return error;
   const Timer timer(state->stats.compile_ns);
-  error = call_bounded(state, call, "compile", state->options.compile_timeout);
+  error = call_bounded(state, compile_now, "compile", state->options.compile_timeout);
   budget.ended(!error);
   return error;
 }
 
 /// Loads, and tries once more after a pause (ane_runtime, 4.4).
-Error load_twice(const std::shared_ptr<ModelState>& state, EngineCall call) {
+Error load_twice(const std::shared_ptr<ModelState>& state) {
   const Timer timer(state->stats.load_ns);
   ++state->stats.load_attempts;
-  Error error = call_bounded(state, call, "load", state->options.load_timeout);
+  Error error = call_bounded(state, load_now, "load", state->options.load_timeout);
   if (!error || error.kind() != ErrorKind::load) return error;
   std::this_thread::sleep_for(state->options.load_pause);
   ++state->stats.load_attempts;
-  return call_bounded(state, call, "load", state->options.load_timeout);
-}
-
-Result<std::vector<Surface>> make_surfaces(const ModelState& state,
-                                           std::span<const TensorLayout> layouts) {
-  std::vector<Surface> surfaces;
-  for (const TensorLayout& layout : layouts) {
-    Result<Surface> surface = Surface::create(state.engine, layout.alloc_bytes());
-    if (!surface) return surface.error();
-    surfaces.push_back(*std::move(surface));
-  }
-  return surfaces;
+  return call_bounded(state, load_now, "load", state->options.load_timeout);
 }
 
 Error map_now(ModelState& state) { return map_request(state, state.request); }
@@ -314,8 +234,7 @@ class TextBringUp {
     return utf8(platform(), platform().NSTemporaryDirectory());
   }
 
-  /// Whether the program's folder is milgen's choice.
-  bool tells_folder() const {
+  bool chooses_folder() const {
     const char* variable = std::getenv(kFolderVariable.data());
     return runtime_.has(Message::set_model_url) &&
            (variable == nullptr || std::string_view(variable) != "default");
@@ -329,7 +248,7 @@ class TextBringUp {
                   std::min<std::chrono::milliseconds>(options.load_timeout, kYear)
             : std::chrono::hours(1);
     // A folder that the engine is not told is where it looks by itself, and no cache.
-    if (!tells_folder()) {
+    if (!tells_folder_) {
       return ProgramFolder::open_shared(temporary_folder(), state_->identifier, lock_timeout);
     }
     if (!options.cache.enabled) return ProgramFolder::create_private(temporary_folder());
@@ -346,7 +265,7 @@ class TextBringUp {
     Result<ProgramFolder> folder = choose_folder();
     if (!folder) return folder.error();
     state_->folder = *std::move(folder);
-    if (!tells_folder()) return {};
+    if (!tells_folder_) return {};
     const AutoreleasePool pool(platform());
     const Id url = ns_file_url(platform(), state_->folder.path(), true);
     if (url == nullptr) return no_url(state_->folder.path());
@@ -372,7 +291,7 @@ class TextBringUp {
 
   Error compile_and_load() {
     if (is_compiled()) {
-      Error error = load_twice(state_, load_now);
+      Error error = load_twice(state_);
       if (!error) {
         state_->stats.cached = true;
         runtime_.budget.loaded_from_cache();
@@ -384,8 +303,8 @@ class TextBringUp {
       if (error = forget_compiled(); error) return error;
       state_->stats.recompiled = true;
     }
-    Error error = compile_within_budget(state_, compile_now);
-    if (!error) error = load_twice(state_, load_now);
+    Error error = compile_within_budget(state_);
+    if (!error) error = load_twice(state_);
     if (!state_->folder.cached()) return error;
     return error ? fail_cached(std::move(error)) : mark();
   }
@@ -431,6 +350,8 @@ class TextBringUp {
   std::shared_ptr<ModelState> state_;
   EngineState& runtime_;
   ProgramSource source_;
+  /// Whether the program's folder is milgen's choice, which the engine is told.
+  const bool tells_folder_ = chooses_folder();
 };
 
 // --- A package ---
@@ -498,8 +419,8 @@ Result<std::shared_ptr<ModelState>> bring_up_package(const Engine& engine,
   state->from_package = true;
   state->identifier = folder;
   Error error = make_package_model(*state, folder);
-  if (!error) error = compile_within_budget(state, compile_package_now);
-  if (!error) error = load_twice(state, load_package_now);
+  if (!error) error = compile_within_budget(state);
+  if (!error) error = load_twice(state);
   if (!error) error = bind_package(*state, std::move(declaration));
   if (!error) error = attach_surfaces(state);
   if (error) return error;

@@ -15,21 +15,6 @@
 namespace milgen::ane {
 namespace {
 
-/// The engine's word on unloading.
-Error unload(const ModelState& state) {
-  const EngineState& runtime = state.runtime();
-  const Message message = state.from_package ? Message::client_unload : Message::unload;
-  Id error = nullptr;
-  const bool unloaded =
-      state.from_package
-          ? runtime.send<Bool>(state.client.get(), message, state.inner.get(),
-                               state.call_options.get(), state.options.qos, &error)
-          : runtime.send<Bool>(state.in_memory.get(), message, state.options.qos, &error);
-  if (unloaded) return {};
-  return runtime_error(state.platform(), error, ErrorKind::load, std::string(message_text(message)),
-                       fmt::format("the engine does not unload {}", printable(state.name)));
-}
-
 /// All that bringing down takes but the model's worker, which may be the thread that asks for it.
 Error let_go(ModelState& state) {
   const AutoreleasePool pool(state.platform());
@@ -38,7 +23,7 @@ Error let_go(ModelState& state) {
   state.request = {};
   Error error;
   const bool may_unload = !(state.from_package && state.evaluated_with_events);
-  if (std::exchange(state.loaded, false) && may_unload) error = unload(state);
+  if (std::exchange(state.loaded, false) && may_unload) error = unload_now(state);
   state.inner = {};
   state.in_memory = {};
   state.descriptor = {};

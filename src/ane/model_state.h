@@ -135,6 +135,12 @@ using EngineCall = Error (*)(ModelState& state);
 Error call_bounded(const std::shared_ptr<ModelState>& state, EngineCall call, std::string_view verb,
                    std::chrono::milliseconds bound);
 
+/// Messages of a program's life, of a text's or a package's, on this thread; each blocks for as
+/// long as the engine does. They keep `loaded`, and the performance mask over a load.
+Error compile_now(ModelState& state);
+Error load_now(ModelState& state);
+Error unload_now(ModelState& state);
+
 // --- binding.cpp ---
 
 /// What the program declares, in order, each laid out by rule A.
@@ -201,6 +207,11 @@ struct RequestSurfaces {
   std::vector<Surface> inputs;
   std::vector<Surface> outputs;
 };
+/// New surfaces, but those of the model's `own` where `shared` says so.
+Result<std::vector<Surface>> make_surfaces(const ModelState& state,
+                                           std::span<const TensorLayout> layouts,
+                                           std::span<const Surface> own = {},
+                                           const std::vector<bool>& shared = {});
 /// Makes and maps a request over each. The model has them, too, until they are ended. The caller
 /// holds the lock. `shared_events` as for make_request().
 Result<std::shared_ptr<RequestSet>> make_request_set(ModelState& state,

@@ -496,34 +496,11 @@ ProbeAnswer ask_fp32(const Engine& engine) {
 
 // --- rewritten_weights ---
 
-Error send_unload(ModelState& state) {
-  const AutoreleasePool pool(state.platform());
-  Id error = nullptr;
-  if (state.runtime().send<Bool>(state.in_memory.get(), Message::unload, state.options.qos,
-                                 &error)) {
-    return {};
-  }
-  return runtime_error(state.platform(), error, ErrorKind::load,
-                       std::string(message_text(Message::unload)), "the probe is not unloaded");
-}
-
-Error send_load(ModelState& state) {
-  const AutoreleasePool pool(state.platform());
-  Id error = nullptr;
-  if (state.runtime().send<Bool>(state.in_memory.get(), Message::load, state.options.qos,
-                                 state.call_options.get(), &error)) {
-    return {};
-  }
-  return runtime_error(state.platform(), error, ErrorKind::load,
-                       std::string(message_text(Message::load)), "the probe is not loaded again");
-}
-
 Error rewrite_weights(ModelState& state, float value) {
   const ModelCall call(&state);
   if (call.error()) return call.error();
   unmap_request(state, state.request);
-  if (Error error = send_unload(state)) return error;
-  state.loaded = false;
+  if (Error error = unload_now(state)) return error;
   const std::string path = state.folder.path() + "/weights/w.bin";
   const std::vector<std::byte> bytes = weight_file(value);
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
@@ -531,8 +508,7 @@ Error rewrite_weights(ModelState& state, float value) {
              static_cast<std::streamsize>(bytes.size()));
   file.close();
   if (!file) return {ErrorKind::file, fmt::format("'{}' cannot be written", path)};
-  if (Error error = send_load(state)) return error;
-  state.loaded = true;
+  if (Error error = load_now(state)) return error;
   return map_request(state, state.request);
 }
 

@@ -37,24 +37,6 @@ Result<std::vector<bool>> find_shared(const ModelState& model, std::span<const s
   return shared;
 }
 
-/// New surfaces, but those of the model's own where `shared` says so.
-Result<std::vector<Surface>> make_surfaces(const ModelState& model,
-                                           std::span<const TensorLayout> layouts,
-                                           std::span<const Surface> own,
-                                           const std::vector<bool>& shared) {
-  std::vector<Surface> surfaces;
-  for (std::size_t i = 0; i < layouts.size(); ++i) {
-    if (i < shared.size() && shared[i]) {
-      surfaces.push_back(own[i]);
-      continue;
-    }
-    Result<Surface> surface = Surface::create(model.engine, layouts[i].alloc_bytes());
-    if (!surface) return surface.error();
-    surfaces.push_back(*std::move(surface));
-  }
-  return surfaces;
-}
-
 Result<std::vector<RequestSurfaces>> make_all_surfaces(const ModelState& model, int depth,
                                                        const std::vector<bool>& shared) {
   std::vector<RequestSurfaces> all;
@@ -303,7 +285,7 @@ Result<PooledRequest> RequestPool::acquire() {
   if (state_ == nullptr) return acquire(std::chrono::milliseconds(0));
   const std::chrono::milliseconds bound = state_->model().options.evaluate_timeout;
   // An unbounded model's requests come back or they do not: a year says that.
-  return acquire(bound.count() == 0 ? std::chrono::hours(24 * 365) : bound);
+  return acquire(bound.count() == 0 ? kYear : bound);
 }
 
 }  // namespace milgen::ane

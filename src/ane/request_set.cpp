@@ -19,6 +19,23 @@ Error add_request(const ModelState& state, RequestSet& set, const RequestSurface
 
 }  // namespace
 
+Result<std::vector<Surface>> make_surfaces(const ModelState& state,
+                                           std::span<const TensorLayout> layouts,
+                                           std::span<const Surface> own,
+                                           const std::vector<bool>& shared) {
+  std::vector<Surface> surfaces;
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    if (i < shared.size() && shared[i]) {
+      surfaces.push_back(own[i]);
+      continue;
+    }
+    Result<Surface> surface = Surface::create(state.engine, layouts[i].alloc_bytes());
+    if (!surface) return surface.error();
+    surfaces.push_back(*std::move(surface));
+  }
+  return surfaces;
+}
+
 Result<std::shared_ptr<RequestSet>> make_request_set(ModelState& state,
                                                      std::span<const RequestSurfaces> surfaces,
                                                      Id shared_events) {
