@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2154
-# Sourced by tools/milc and tools/test: finds what milgen is built with and installs what is
-# missing with the system's package manager. Everything here prints to stderr only.
+# Sourced by tools/milc, tools/stories_train and tools/test: finds what milgen is built with and
+# installs what is missing with the system's package manager. Everything here prints to stderr only.
 #
 #   root     the folder of the repository (set by the caller)
 
@@ -127,4 +127,31 @@ configure() {
     cat "$log" >&2
     die "the $preset preset cannot be configured"
   }
+}
+
+# run_tool NAME [ARGUMENT...]: builds the release build's NAME when it is not up to date and becomes
+# it; stdout is the program's alone
+run_tool() {
+  tool=$1
+  shift
+  build=$root/build/release
+  mkdir -p "$build"
+  # Two of these at once would both run ninja in one folder.
+  if command -v flock >/dev/null 2>&1; then
+    exec 9>"$build/.lock"
+    flock 9
+  fi
+  if [ ! -f "$build/build.ninja" ] || ! command -v ninja >/dev/null 2>&1; then
+    install_packages build
+    configure release
+  fi
+  case $(ninja -C "$build" -n "$tool" 2>&1) in
+  *"no work to do"*) ;;
+  *)
+    printf 'building %s\n' "$tool" >&2
+    ninja -C "$build" "$tool" >&2 </dev/null
+    ;;
+  esac
+  exec 9>&-
+  exec "$build/$tool" "$@"
 }

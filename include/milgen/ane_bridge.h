@@ -136,6 +136,45 @@ ANE_BRIDGE_API void ane_bridge_copy_io(ANEKernelHandle *src, int src_out_idx, AN
 ANE_BRIDGE_API void ane_bridge_begin_realtime(void);
 ANE_BRIDGE_API void ane_bridge_end_realtime(void);
 
+/* --- Weight plans ---
+ *
+ * What the inputs of a program are made of when its weights come at run time: the table that
+ * `milc emit KERNEL --weights-as=packed` writes beside the text. An input may hold an activation
+ * with weights packed behind it; with a plan each of them is written by its own name.
+ *
+ *     ANEWeightPlan *plan = ane_bridge_read_plan(text, strlen(text));
+ *     size_t sizes[1] = {ane_bridge_plan_input_bytes(plan, 0)};   // and compile
+ *     ane_bridge_write_planned(kernel, plan, "wq", wq, 64 * 64, false);
+ */
+
+/* A plan that was read. Not a pointer to anything; no value is given out twice. */
+typedef struct ANEWeightPlan ANEWeightPlan;
+
+/* From `len` bytes of text, without a zero behind them. NULL when it is no plan; the error says the
+ * line. */
+ANE_BRIDGE_API ANEWeightPlan *ane_bridge_read_plan(const char *text, size_t len);
+/* NULL is no error. */
+ANE_BRIDGE_API void ane_bridge_free_plan(ANEWeightPlan *plan);
+
+/* How many inputs the program has; -1 on failure. */
+ANE_BRIDGE_API int ane_bridge_plan_inputs(ANEWeightPlan *plan);
+/* The packed bytes of input `idx`, as the compile functions want them; 0 on failure. */
+ANE_BRIDGE_API size_t ane_bridge_plan_input_bytes(ANEWeightPlan *plan, int idx);
+/* How many activations and weights there are, in all inputs; -1 on failure. */
+ANE_BRIDGE_API int ane_bridge_plan_parts(ANEWeightPlan *plan);
+/* The name of one of them, as long as the plan is not freed; NULL on failure. */
+ANE_BRIDGE_API const char *ane_bridge_plan_part_name(ANEWeightPlan *plan, int idx);
+/* The number of its elements; 0 on failure. */
+ANE_BRIDGE_API size_t ane_bridge_plan_part_elements(ANEWeightPlan *plan, int idx);
+
+/* Writes the activation or weight `part` into its place in its input, and nothing beside it:
+ * `count` floats in row-major order, or those of the transposed matrix, rounded to nearest, ties to
+ * even, where the input is fp16. The kernel is one of any compile function, of the program that the
+ * plan belongs to. False on failure. */
+ANE_BRIDGE_API bool ane_bridge_write_planned(ANEKernelHandle *kernel, ANEWeightPlan *plan,
+                                             const char *part, const float *values, size_t count,
+                                             bool transposed);
+
 /* --- Weight files ---
  *
  * All take a row-major matrix of `rows` times `cols`, both at least 1, and give memory of *out_len

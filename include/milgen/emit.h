@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +44,8 @@ using Progress = void (*)(void* context, std::string_view what, std::uint64_t do
 /// Writes FOLDER/NAME.mil for each program and their weight files below FOLDER/weights. The folder
 /// is made when it is missing. Each file is written beside its place and renamed, so an existing
 /// file survives a failed write; text is written after all weights, so a text never stands without
-/// them. Weights stream: memory stays at some chunks whatever their size. False when something was
+/// them. Of a program whose weights are inputs, FOLDER/NAME.plan has the plan_text() of them.
+/// Weights stream: memory stays at some chunks whatever their size. False when something was
 /// reported as an error. Before anything is written: `program.none` for a program that is false,
 /// `program.name` for a name that is no file's (empty, ".", "..", or with '/' or NUL in it), and
 /// `program.duplicate` for two that are equal but for case.
@@ -63,15 +65,19 @@ struct WeightListingRow {
   std::string sha256;  ///< of the payload, 64 hex digits
 };
 
-/// The rows of a layout, file by file, without writing anything.
+/// SHA-256 of the payloads that a source gave for weights, by name, dtype, shape and formula.
+using WeightDigests = std::map<std::string, std::string>;
+
+/// The rows of a layout, file by file, without writing anything. `digests`, where it is given, is
+/// what is known of the same source from other calls: a payload that is in it is not read again.
 bool list_weights(std::span<const Program> programs, const WeightLayout& layout,
                   WeightSource& source, Diagnostics& diagnostics,
-                  std::vector<WeightListingRow>& rows);
+                  std::vector<WeightListingRow>& rows, WeightDigests* digests = nullptr);
 
 /// Holds what the programs want against what `source` has and reports all that is missing, surplus
 /// or of another shape in one go, without reading values. A weight that a program has values for
-/// itself (a constant, a fill) is not surplus: a folder that emit() wrote has it as well.
-/// `program.none` for a program that is false.
+/// itself (a constant, a fill) is not surplus: a folder that emit() wrote has it as well; neither
+/// is one that is an input. `program.none` for a program that is false.
 bool check_source(std::span<const Program> programs, const WeightSource& source,
                   Diagnostics& diagnostics);
 

@@ -15,6 +15,8 @@
 
 namespace milgen {
 
+struct WeightModes;
+
 /// One kernel: inputs, weights, ops and outputs, checked as they are made.
 ///
 ///     Kernel k("residual");
@@ -131,6 +133,8 @@ class Kernel {
   /// that no output needs and for names that do not sort in declared order. Nothing can be added to
   /// the kernel afterwards.
   Program finish(Loc loc = here());
+  /// The same with the weights as `modes` says (with_weights_as() in milgen/weight_modes.h).
+  Program finish(const WeightModes& modes, Loc loc = here());
 
   const Diagnostics& diagnostics() const;
   std::string_view name() const;

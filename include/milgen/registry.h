@@ -6,10 +6,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "milgen/diagnostic.h"
 #include "milgen/kernel.h"
+#include "milgen/layout.h"
+#include "milgen/weight_modes.h"
 
 namespace milgen {
 
@@ -74,6 +77,8 @@ struct KernelEntry {
   std::string doc;
   void (*build)(Kernel& kernel, const void* config) = nullptr;
   Opset opset = Opset::ios18;
+  /// How its weights are laid out in files where nobody says otherwise.
+  WeightFiles weight_files = WeightFiles::per_weight;
 };
 
 /// Kernels that share a configuration struct.
@@ -85,6 +90,9 @@ struct KernelSetInfo {
   /// Each is golden-tested for every kernel of the set. The first is what a kernel is emitted with
   /// when no parameter is given.
   std::vector<NamedConfig> configs;
+  /// How else than as constants the weights may come: each is golden-tested, too, for every kernel
+  /// that gets an input with weights by it.
+  std::vector<WeightsAs> weight_modes;
 
   const KernelEntry* find(std::string_view kernel) const;
   const KernelParam* find_param(std::string_view param) const;
@@ -112,14 +120,20 @@ class KernelSet {
     (*sets_)[index_].configs.push_back({std::string(name), KernelConfig(config)});
     return *this;
   }
+  /// Asks for goldens with the weights as `modes` says, beside those with constants.
+  KernelSet& weight_modes(std::vector<WeightsAs> modes) {
+    (*sets_)[index_].weight_modes = std::move(modes);
+    return *this;
+  }
   /// `Build` is `void build(Kernel&, const Config&)`.
   template <auto Build>
-  KernelSet& kernel(std::string_view name, std::string_view doc, Opset opset = Opset::ios18) {
+  KernelSet& kernel(std::string_view name, std::string_view doc, Opset opset = Opset::ios18,
+                    WeightFiles weight_files = WeightFiles::per_weight) {
     (*sets_)[index_].kernels.push_back({std::string(name), std::string(doc),
                                         [](Kernel& kernel, const void* config) {
                                           Build(kernel, *static_cast<const Config*>(config));
                                         },
-                                        opset});
+                                        opset, weight_files});
     return *this;
   }
 
@@ -169,7 +183,7 @@ class Registry {
 Program build_kernel(const KernelSetInfo& set, const KernelEntry& entry, const KernelConfig& config,
                      Diagnostics& diagnostics);
 
-/// Adds what comes with milgen: the set "stories".
+/// Adds what comes with milgen.
 void add_builtin_kernels(Registry& registry);
 
 }  // namespace milgen

@@ -23,10 +23,12 @@
 #include "ane/program_source.h"
 #include "milgen/ane/engine.h"
 #include "milgen/ane/model.h"
+#include "milgen/ane/planned.h"
 #include "milgen/ane/real_time.h"
 #include "milgen/ane_bridge.h"
 #include "milgen/emit.h"
 #include "milgen/module.h"
+#include "milgen/weight_modes.h"
 #include "milgen/weights.h"
 #include "support/printable.h"
 #include "support/tensor_text.h"
@@ -72,55 +74,77 @@ struct Kernel {
   Port weight_port(int index) const { return activations + static_cast<std::size_t>(index); }
 };
 
-/// The kernels that were not freed. Handles count up instead of being addresses, so that one that
-/// was freed never means a later kernel.
-class Kernels {
+/// What was given out and not freed, under a handle of C's. Handles count up instead of being
+/// addresses, so that one that was freed never means a later one.
+template <class Object, class Handle>
+class Handles {
  public:
-  ANEKernelHandle* add(std::shared_ptr<Kernel> kernel) {
+  explicit Handles(std::string_view what) : what_(what) {}
+
+  Handle* add(std::shared_ptr<Object> object) {
     const std::lock_guard lock(mutex_);
     last_ += kStep;
-    kernels_.emplace(last_, std::move(kernel));
-    return reinterpret_cast<ANEKernelHandle*>(last_);  // NOLINT(performance-no-int-to-ptr)
+    objects_.emplace(last_, std::move(object));
+    return reinterpret_cast<Handle*>(last_);  // NOLINT(performance-no-int-to-ptr)
   }
 
-  Result<std::shared_ptr<Kernel>> find(const ANEKernelHandle* handle) const {
-    if (handle == nullptr) return bad_argument("the kernel is NULL");
+  Result<std::shared_ptr<Object>> find(const Handle* handle) const {
+    if (handle == nullptr) return bad_argument(fmt::format("the {} is NULL", what_));
     const std::lock_guard lock(mutex_);
-    const auto found = kernels_.find(reinterpret_cast<std::uintptr_t>(handle));
-    if (found == kernels_.end()) return unknown(handle);
+    const auto found = objects_.find(reinterpret_cast<std::uintptr_t>(handle));
+    if (found == objects_.end()) return unknown(handle);
     return found->second;
   }
 
   /// Whoever still uses it keeps it until they are done.
-  Result<std::shared_ptr<Kernel>> take(const ANEKernelHandle* handle) {
+  Result<std::shared_ptr<Object>> take(const Handle* handle) {
     const std::lock_guard lock(mutex_);
-    auto node = kernels_.extract(reinterpret_cast<std::uintptr_t>(handle));
+    auto node = objects_.extract(reinterpret_cast<std::uintptr_t>(handle));
     if (node.empty()) return unknown(handle);
     return std::move(node.mapped());
   }
 
   bool empty() const {
     const std::lock_guard lock(mutex_);
-    return kernels_.empty();
+    return objects_.empty();
   }
 
  private:
   static constexpr std::uintptr_t kStep = 16;
 
-  static Error unknown(const ANEKernelHandle* handle) {
-    return {ErrorKind::closed, fmt::format("the kernel {} was freed, or never was one",
+  Error unknown(const Handle* handle) const {
+    return {ErrorKind::closed, fmt::format("the {} {} was freed, or never was one", what_,
                                            static_cast<const void*>(handle))};
   }
 
+  std::string_view what_;
   mutable std::mutex mutex_;
-  std::unordered_map<std::uintptr_t, std::shared_ptr<Kernel>> kernels_;
+  std::unordered_map<std::uintptr_t, std::shared_ptr<Object>> objects_;
   std::uintptr_t last_ = 0;
 };
 
 /// Never destroyed: at the end of the process other threads may be evaluating, and the system takes
 /// everything back by itself.
-Kernels& kernels() {
-  static auto* const all = new Kernels;
+auto& kernels() {
+  static auto* const all = new Handles<Kernel, ANEKernelHandle>("kernel");
+  return *all;
+}
+
+struct Plan {
+  explicit Plan(WeightPlan read) : plan(std::move(read)) {
+    for (const PlannedInput& input : plan.inputs) {
+      for (const PlannedPart& part : input.parts) parts.push_back(&part);
+    }
+  }
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
+  WeightPlan plan;
+  std::vector<const PlannedPart*> parts;
+};
+
+auto& plans() {
+  static auto* const all = new Handles<Plan, ANEWeightPlan>("plan");
   return *all;
 }
 
@@ -327,6 +351,28 @@ Error copy_between(Kernel& source, int output, Kernel& target, int input) {
   return bad_argument(fmt::format("output {} ('{}') is {}, but input {} ('{}') is {}", output,
                                   printable(from.name), tensor_text(from.dtype, from.shape), input,
                                   printable(to.name), tensor_text(to.dtype, to.shape)));
+}
+
+// --- Plans ---
+
+/// What `get` makes of a plan, which gives a Result; `failed` and the error otherwise.
+template <class Value, class Get>
+Value of_plan(const ANEWeightPlan* handle, Value failed, Get get) {
+  Value value = failed;
+  succeeds([&]() -> Error {
+    const Result<std::shared_ptr<Plan>> plan = plans().find(handle);
+    if (!plan) return plan.error();
+    const Result<Value> got = get(**plan);
+    if (got) value = *got;
+    return got.error();
+  });
+  return value;
+}
+
+Result<std::size_t> elements_of(const Shape& shape) {
+  std::int64_t count = 0;
+  if (element_count(shape, count)) return static_cast<std::size_t>(count);
+  return bad_argument(fmt::format("the shape {} is not known", to_string(shape)));
 }
 
 // --- Real time ---
@@ -610,6 +656,79 @@ void ane_bridge_begin_realtime(void) {
 
 void ane_bridge_end_realtime(void) {
   succeeds([] { return real_time().end(); });
+}
+
+ANEWeightPlan* ane_bridge_read_plan(const char* text, size_t len) {
+  ANEWeightPlan* handle = nullptr;
+  succeeds([&]() -> Error {
+    if (text == nullptr) return bad_argument("the plan's text is NULL");
+    milgen::WeightPlan plan;
+    milgen::Diagnostics diagnostics;
+    if (!milgen::read_plan({text, len}, "<plan>", plan, diagnostics)) {
+      const milgen::Diagnostic& first = diagnostics.all().front();
+      return {ErrorKind::text,
+              fmt::format("line {} of the plan: {}", first.place.line, first.message)};
+    }
+    handle = plans().add(std::make_shared<Plan>(std::move(plan)));
+    return {};
+  });
+  return handle;
+}
+
+void ane_bridge_free_plan(ANEWeightPlan* plan) {
+  succeeds([&]() -> Error {
+    if (plan == nullptr) return {};
+    return plans().take(plan).error();
+  });
+}
+
+int ane_bridge_plan_inputs(ANEWeightPlan* plan) {
+  return of_plan(plan, -1, [](const Plan& found) {
+    return Result<int>(static_cast<int>(found.plan.inputs.size()));
+  });
+}
+
+size_t ane_bridge_plan_input_bytes(ANEWeightPlan* plan, int idx) {
+  return of_plan(plan, std::size_t{0}, [&](const Plan& found) -> Result<std::size_t> {
+    if (Error error = check_index(idx, found.plan.inputs.size(), "input")) return error;
+    const milgen::PlannedInput& input = found.plan.inputs[static_cast<std::size_t>(idx)];
+    const Result<std::size_t> elements = elements_of(input.shape);
+    if (!elements) return elements.error();
+    return *elements * milgen::element_bytes(input.dtype);
+  });
+}
+
+int ane_bridge_plan_parts(ANEWeightPlan* plan) {
+  return of_plan(plan, -1, [](const Plan& found) {
+    return Result<int>(static_cast<int>(found.parts.size()));
+  });
+}
+
+const char* ane_bridge_plan_part_name(ANEWeightPlan* plan, int idx) {
+  return of_plan<const char*>(plan, nullptr, [&](const Plan& found) -> Result<const char*> {
+    if (Error error = check_index(idx, found.parts.size(), "part")) return error;
+    return found.parts[static_cast<std::size_t>(idx)]->name.c_str();
+  });
+}
+
+size_t ane_bridge_plan_part_elements(ANEWeightPlan* plan, int idx) {
+  return of_plan(plan, std::size_t{0}, [&](const Plan& found) -> Result<std::size_t> {
+    if (Error error = check_index(idx, found.parts.size(), "part")) return error;
+    return elements_of(found.parts[static_cast<std::size_t>(idx)]->shape);
+  });
+}
+
+bool ane_bridge_write_planned(ANEKernelHandle* kernel, ANEWeightPlan* plan, const char* part,
+                              const float* values_of_part, size_t count, bool transposed) {
+  return with_kernel(kernel, [&](Kernel& found) -> Error {
+    const auto planned = plans().find(plan);
+    if (!planned) return planned.error();
+    if (part == nullptr) return bad_argument("the name of the part is NULL");
+    const auto floats = values(values_of_part, count);
+    if (!floats) return floats.error();
+    return write_part(found.model, (*planned)->plan, part, *floats,
+                      transposed ? milgen::Transposed::yes : milgen::Transposed::no);
+  });
 }
 
 uint8_t* ane_bridge_build_weight_blob(const float* src, int rows, int cols, size_t* out_len) {

@@ -193,7 +193,10 @@ bool Args::parse(const CommandSpec& spec, std::span<const std::string> args,
 }
 
 std::string help_page(const CommandSpec& spec, std::string_view program) {
-  std::string out = fmt::format("{} {} - {}\n\n", program, spec.name, spec.summary);
+  // A program of one command is called as the command is.
+  std::string out = program == spec.name
+                        ? fmt::format("{} - {}\n\n", program, spec.summary)
+                        : fmt::format("{} {} - {}\n\n", program, spec.name, spec.summary);
   std::size_t widest = 0;
   for (const Example& example : spec.examples) {
     widest = std::max(widest, program.size() + example.command.size());

@@ -211,7 +211,7 @@ class WeightCheck {
       options.write_text = false;
       const auto source = seeded_weights(listing_.header.seed);
       expected_there_ =
-          build_from_header(context_, listing_.header, listing_path_, program, problems) &&
+          build_from_listing(context_, listing_.header, listing_path_, program, problems) &&
           expected_.make(problems) &&
           emit(std::span(&program, 1), expected_.path(), *source, options, problems);
     }
@@ -264,6 +264,44 @@ std::size_t common_lines(std::vector<std::string_view> a, std::vector<std::strin
     }
   }
   return common;
+}
+
+/// Holds a text of the folder against that of a golden.
+bool holds_text(std::string_view what, const std::string& golden, const std::string& golden_path,
+                const std::string& text, const std::string& path, std::vector<Finding>& findings) {
+  const TextDiff diff = diff_text(golden, text);
+  if (diff.same()) return true;
+  findings.push_back({.what = {.id = std::string(rule<"artifact.text">.id()),
+                               .message = fmt::format("the {} differs from {} from here on: {}",
+                                                      what, golden_path, diff.summary()),
+                               .place = Place(path, diff.line, diff.column),
+                               .notes = {}},
+                      .detail = diff.hunks,
+                      .accept = {}});
+  return false;
+}
+
+bool check_plan(const Context& context, const std::string& golden_path, const std::string& path,
+                std::vector<Finding>& findings) {
+  std::string golden;
+  std::string text;
+  Diagnostics problems;
+  if (!read_text(context.resolve(golden_path), golden, problems)) {
+    findings.push_back({.what = problems.all().front(), .detail = {}, .accept = {}});
+    return false;
+  }
+  if (read_text(context.resolve(path), text, problems)) {
+    return holds_text("weight plan", golden, golden_path, text, path, findings);
+  }
+  findings.push_back(
+      {.what = {.id = std::string(rule<"artifact.missing">.id()),
+                .message = fmt::format("the file cannot be read ({}); by {} weights are inputs",
+                                       problems.all().front().message, golden_path),
+                .place = Place(path),
+                .notes = {}},
+       .detail = {},
+       .accept = {}});
+  return false;
 }
 
 }  // namespace
@@ -339,18 +377,11 @@ bool check_artifacts(const Context& context, const std::string& dir, const Artif
       continue;
     }
     result.config = best->config;
-
-    const TextDiff diff = diff_text(best_text, text);
-    result.text_matches = diff.same();
-    if (!diff.same()) {
-      findings.push_back(
-          {.what = {.id = std::string(rule<"artifact.text">.id()),
-                    .message = fmt::format("the text differs from {} from here on: {}",
-                                           best->mil_path(), diff.summary()),
-                    .place = Place(mil_path, diff.line, diff.column),
-                    .notes = {}},
-           .detail = diff.hunks,
-           .accept = {}});
+    result.text_matches = holds_text("text", best_text, best->mil_path(), text, mil_path, findings);
+    if (best->has_plan()) {
+      const std::string plan_path = fmt::format("{}/{}.plan", dir, kernel);
+      result.text_matches =
+          check_plan(context, best->plan_path(), plan_path, findings) && result.text_matches;
     }
     if (!options.weights) continue;
     Listing listing;

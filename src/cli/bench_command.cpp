@@ -110,7 +110,8 @@ class Bench {
     for (const ane::TensorLayout& layout : model_.outputs()) {
       outputs_.emplace_back(layout.dtype, layout.shape);
     }
-    return input_.make(context_, specs_, {}, values_, diagnostics_);
+    return input_.make(context_, target_, specs_, {}, values_, diagnostics_) &&
+           bind_inputs(target_, values_.inputs, inputs_, diagnostics_);
   }
 
   bool failed(const ane::Error& error) {
@@ -131,7 +132,7 @@ class Bench {
   bool evaluate_once(bool counts) {
     const auto into = [&](Phase& phase) { return counts ? &phase.times : nullptr; };
     const auto write = [&] {
-      for (const NamedArray& input : values_.inputs) {
+      for (const NamedArray& input : inputs_) {
         if (ane::Error error = model_.write(input.name, input.array)) return error;
       }
       return ane::Error();
@@ -168,7 +169,7 @@ class Bench {
   }
 
   std::string text_report() {
-    std::string out = engine_line(engine_);
+    std::string out = engine_line(engine_.label());
     out += fmt::format("program: {}\nroute: {}, {} after {} to warm up\n\n", target_.name,
                        route_name(options_.route), counted(repeats_, "evaluation"), warmups_);
     Table table;
@@ -176,9 +177,7 @@ class Bench {
     table.row({"ms", "times", "least", "p50", "p99", "most", "mean"});
     for (const Phase* phase : phases()) {
       if (phase->times.empty()) continue;
-      const auto cell = [](std::uint64_t ns) {
-        return fmt::format("{:.4f}", static_cast<double>(ns) / 1e6);
-      };
+      const auto cell = [](std::uint64_t ns) { return fmt::format("{:.4f}", milliseconds(ns)); };
       const Times& times = phase->times;
       table.row({std::string(phase->name), grouped(times.count()), cell(times.least()),
                  cell(times.quantile(0.5)), cell(times.quantile(0.99)), cell(times.most()),
@@ -197,15 +196,14 @@ class Bench {
     Json all;
     for (const Phase* phase : phases()) {
       if (phase->times.empty()) continue;
-      const auto ms = [](std::uint64_t ns) { return static_cast<double>(ns) / 1e6; };
       const Times& times = phase->times;
       Json entry;
       entry["times"] = times.count();
-      entry["least_ms"] = ms(times.least());
-      entry["p50_ms"] = ms(times.quantile(0.5));
-      entry["p99_ms"] = ms(times.quantile(0.99));
-      entry["most_ms"] = ms(times.most());
-      entry["mean_ms"] = ms(times.mean());
+      entry["least_ms"] = milliseconds(times.least());
+      entry["p50_ms"] = milliseconds(times.quantile(0.5));
+      entry["p99_ms"] = milliseconds(times.quantile(0.99));
+      entry["most_ms"] = milliseconds(times.most());
+      entry["mean_ms"] = milliseconds(times.mean());
       all[std::string(phase->name)] = std::move(entry);
     }
     root["phases"] = std::move(all);
@@ -224,6 +222,7 @@ class Bench {
   RunTarget target_;
   RunInput input_;
   RunValues values_;
+  std::vector<NamedArray> inputs_;  // those of values_, and weights
   std::vector<TensorSpec> specs_;
   std::vector<Array> outputs_;
   ane::Model model_;

@@ -15,6 +15,7 @@
 #include "cli/numeric_check.h"
 #include "cli/text_diff.h"
 #include "cli/transcript.h"
+#include "cli/weights_as.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
 
@@ -160,24 +161,60 @@ class Check {
   }
 
   void check_kernel(const GoldenKernel& golden) {
-    ++kernels_;
     const std::string item = golden.folder + "/" + golden.id();
-    std::string text;
-    std::string listing_file;
-    Diagnostics ignored;
-    const bool has_text =
-        golden.on_disk && read_text(context_.resolve(golden.mil_path()), text, ignored);
-    const bool has_listing =
-        golden.on_disk && read_text(context_.resolve(golden.weights_path()), listing_file, ignored);
     if (golden.entry == nullptr) {
+      ++kernels_;
       report_unknown(golden.set, golden.kernel, golden.mil_path(), item);
       return;
     }
+    GoldenFiles files(context_, golden);
+    ListingHeader header;
+    if (!golden_header(golden, files, header, item)) {
+      ++kernels_;
+      return;
+    }
+    GoldenContent content;
+    Diagnostics made;
+    const bool done = make_golden(context_, header, golden.weights_path(), digests_, content, made);
+    // A mode that makes no sense for the kernel has no golden.
+    if (done && golden.has_plan() && content.plan.empty() && !golden.on_disk) return;
+    ++kernels_;
+    if (!done) {
+      for (const Diagnostic& problem : made.all()) {
+        if (problem.severity == Severity::error) differs({.what = problem}, item);
+      }
+      return;
+    }
+    check_content(golden, files, content, item);
+  }
+
+  /// What is on disk of a golden.
+  struct GoldenFiles {
+    GoldenFiles(const Context& context, const GoldenKernel& golden) {
+      const auto read = [&](const std::string& path, std::string& content) {
+        Diagnostics ignored;
+        return golden.on_disk && read_text(context.resolve(path), content, ignored);
+      };
+      has_text = read(golden.mil_path(), text);
+      has_listing = read(golden.weights_path(), listing);
+      has_plan = read(golden.plan_path(), plan);
+    }
+    std::string text;
+    std::string listing;
+    std::string plan;
+    bool has_text = false;
+    bool has_listing = false;
+    bool has_plan = false;
+  };
+
+  /// What the golden is made from: the registry, or its own listing. False after a report.
+  bool golden_header(const GoldenKernel& golden, const GoldenFiles& files, ListingHeader& header,
+                     const std::string& item) {
     Listing listing;
     Diagnostics problems;
     const bool readable =
-        has_listing && parse_listing(listing_file, golden.weights_path(), listing, problems);
-    ListingHeader header = listing.header;
+        files.has_listing && parse_listing(files.listing, golden.weights_path(), listing, problems);
+    header = listing.header;
     if (golden.named != nullptr) {
       header = header_of(golden);
       if (readable) {
@@ -185,15 +222,15 @@ class Check {
         header.print = listing.header.print;
         header.layout = listing.header.layout;
       }
-    } else if (!has_listing) {
+    } else if (!files.has_listing) {
       differs(rule<"golden.missing">, Place(golden.weights_path()),
               fmt::format("there is no listing, and set '{}' has no configuration '{}' to make it "
                           "from",
                           golden.set, golden.config),
               item);
-      return;
+      return false;
     }
-    if (has_listing && !readable && (!accept_ || golden.named == nullptr)) {
+    if (files.has_listing && !readable && (!accept_ || golden.named == nullptr)) {
       for (const Diagnostic& problem : problems.all()) {
         // Without the header nobody knows what to accept, unless the registry does.
         differs({.what = problem,
@@ -201,24 +238,33 @@ class Check {
                  .accept = golden.named != nullptr ? accept_command(golden.id()) : std::string()},
                 item);
       }
-      return;
+      return false;
     }
     header.set = golden.set;
     header.kernel = golden.kernel;
     header.config = golden.config;
-    GoldenContent content;
-    Diagnostics made;
-    if (!make_golden(context_, header, golden.weights_path(), content, made)) {
-      for (const Diagnostic& problem : made.all()) {
-        differs({.what = problem, .detail = {}, .accept = {}}, item);
-      }
-      return;
+    header.weights_as = golden.weights_as;
+    return true;
+  }
+
+  void check_content(const GoldenKernel& golden, const GoldenFiles& files,
+                     const GoldenContent& content, const std::string& item) {
+    if (content.plan.empty() && (golden.has_plan() || files.has_plan)) {
+      differs(rule<"golden.unknown">, Place(golden.plan_path()),
+              fmt::format("no weight of {}/{} at {} is an input; remove the golden", golden.set,
+                          golden.kernel, golden.where()),
+              item);
+      if (golden.has_plan()) return;
     }
-    compare(rule<"golden.text">, golden.mil_path(), has_text, text, content.text, item, golden.id(),
-            fmt::format("text of {}/{} at {}", golden.set, golden.kernel, golden.config));
-    compare(rule<"golden.weights">, golden.weights_path(), has_listing, listing_file,
-            listing_text(content.listing), item, golden.id(),
-            fmt::format("weight listing of {}/{} at {}", golden.set, golden.kernel, golden.config));
+    const std::string of = fmt::format("of {}/{} at {}", golden.set, golden.kernel, golden.where());
+    compare(rule<"golden.text">, golden.mil_path(), files.has_text, files.text, content.text, item,
+            golden.id(), "text " + of);
+    compare(rule<"golden.weights">, golden.weights_path(), files.has_listing, files.listing,
+            listing_text(content.listing), item, golden.id(), "weight listing " + of);
+    if (!content.plan.empty()) {
+      compare(rule<"golden.weights">, golden.plan_path(), files.has_plan, files.plan, content.plan,
+              item, golden.id(), "weight plan " + of);
+    }
   }
 
   /// Whether the golden at `path` below the folder passes --filter by one of the names it has.
@@ -254,31 +300,58 @@ class Check {
       report_unknown(golden.set, golden.kernel, path, path);
       return;
     }
-    RunTarget target;
-    target.name = fmt::format("{}/{}", golden.set, golden.kernel);
     Program program;
-    const std::unique_ptr<WeightSource> source = seeded_weights(golden.weight_seed);
-    if (!build_from_header(context_, golden, path, program, problems) ||
-        !make_kernel_target(program, *source, target, problems)) {
+    if (!build_from_header(context_, golden, path, program, problems)) return;
+    std::vector<NamedArray> exact;  // with constants
+    if (!check_numeric_mode(*set, golden, WeightsAs::constant, program, path, exact, problems)) {
       return;
     }
-    for (const NumericMode mode : {NumericMode::exact, NumericMode::fast}) {
-      target.options.mode = mode;
-      NumericOutcome outcome;
-      if (!run_numeric(context_, target, golden, path, outcome, problems)) return;
-      for (const Diagnostic& difference : outcome.differences.all()) {
-        const bool is_last = &difference == &outcome.differences.all().back();
-        differs({.what = difference,
-                 .detail = is_last ? numeric_detail(*set, golden, mode) : std::string()},
-                path);
-      }
-      // What is wrong in one mode is wrong in the next; once is enough to read.
-      if (!outcome.holds()) return;
+    for (const WeightsAs as : set->weight_modes) {
+      const Program version = in_weight_mode(program, as);
+      if (version && !check_numeric_mode(*set, golden, as, version, path, exact, problems)) return;
     }
   }
 
+  /// Runs one mode of weights, exact and fast. False once something differs: what is wrong in one
+  /// mode is wrong in the next, and once is enough to read.
+  bool check_numeric_mode(const KernelSetInfo& set, const NumericGolden& golden, WeightsAs as,
+                          const Program& program, const std::string& path,
+                          std::vector<NamedArray>& exact, Diagnostics& problems) {
+    RunTarget target;
+    target.name = fmt::format("{}/{}", golden.set, golden.kernel);
+    const std::unique_ptr<WeightSource> source = seeded_weights(golden.weight_seed);
+    if (!make_kernel_target(program, *source, target, problems)) return false;
+    const std::string how =
+        as == WeightsAs::constant ? "" : fmt::format("weights as {}, ", weights_as_name(as));
+    for (const NumericMode mode : {NumericMode::exact, NumericMode::fast}) {
+      target.options.mode = mode;
+      NumericOutcome outcome;
+      if (!run_numeric(context_, target, golden, path, outcome, problems)) return false;
+      if (mode == NumericMode::exact && as == WeightsAs::constant) {
+        exact = std::move(outcome.outputs);
+      } else if (mode == NumericMode::exact) {
+        const std::string different = first_different_bits(outcome.outputs, exact);
+        if (!different.empty()) {
+          outcome.differences.error(rule<"golden.numeric">.id(),
+                                    fmt::format("mode exact: {} with constants", different),
+                                    Place(path));
+        }
+      }
+      for (const Diagnostic& found : outcome.differences.all()) {
+        Diagnostic difference = found;
+        difference.message = how + found.message;
+        const bool is_last = &found == &outcome.differences.all().back();
+        differs({.what = std::move(difference),
+                 .detail = is_last ? numeric_detail(set, golden, as, mode) : std::string()},
+                path);
+      }
+      if (!outcome.holds()) return false;
+    }
+    return true;
+  }
+
   /// How to see the values, and where those of the golden are from.
-  std::string numeric_detail(const KernelSetInfo& set, const NumericGolden& golden,
+  std::string numeric_detail(const KernelSetInfo& set, const NumericGolden& golden, WeightsAs as,
                              NumericMode mode) const {
     std::string out = fmt::format("  to see the values: {} run {}/{}", context_.streams.program,
                                   golden.set, golden.kernel);
@@ -288,6 +361,7 @@ class Check {
       const bool is_known = named != nullptr && named->config.get(*set.find_param(name)) == value;
       if (!is_known) out += fmt::format(" {}={}", name, value);
     }
+    if (as != WeightsAs::constant) out += fmt::format(" --weights-as {}", weights_as_name(as));
     out += fmt::format(" --weights seed:{} --input seed:{} --mode {}\n", golden.weight_seed,
                        golden.input_seed, mode_name(mode));
     out += fmt::format("  nothing to accept: the golden's values come from {}\n",
@@ -396,6 +470,7 @@ class Check {
   std::string filter_;
   bool accept_;
   Diagnostics diagnostics_;
+  SeededDigests digests_;
   std::vector<Finding> findings_;
   std::set<std::string> differing_;
   std::vector<std::string> accepted_;

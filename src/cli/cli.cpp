@@ -11,6 +11,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/context.h"
+#include "cli/weights_as.h"
 #include "milgen/program.h"
 #include "milgen/version.h"
 #include "support/rule.h"
@@ -31,6 +32,7 @@ constexpr Example kEmitExamples[] = {
     {"emit ffn_bwd dim=512 hidden=1376 -o out", "other parameters than the default ones"},
     {"emit qkv_bwd -o out --weights-from layer0.safetensors --map names.txt",
      "real weights, their names mapped"},
+    {"emit ffn_bwd -o out --weights-as=param", "weights as inputs, and the plan of the inputs"},
 };
 constexpr std::string_view kEmitUsages[] = {
     "emit KERNEL [NAME=VALUE ...] [options]",
@@ -40,13 +42,17 @@ constexpr std::string_view kEmitUsages[] = {
 constexpr OptionSpec kEmitOptions[] = {
     {.name = "--out",
      .value = "DIR",
-     .doc = "write DIR/KERNEL.mil and DIR/weights/NAME.bin; without it, or with '-', the text goes "
-            "to stdout and no weight is written",
+     .doc = "write DIR/KERNEL.mil, DIR/weights/NAME.bin, and DIR/KERNEL.plan where weights are "
+            "inputs; without it, or with '-', the text goes to stdout and no weight is written",
      .short_name = "-o"},
     {.name = "--all", .value = "", .doc = "every kernel of SET, or of all sets"},
     {.name = "--config",
      .value = "NAME",
      .doc = "start from a named configuration (see 'kernels'); NAME=VALUE then changes it"},
+    kWeightsAs,
+    {.name = "--plan",
+     .value = "",
+     .doc = "write to stdout, in place of the text, what the host puts where in each input"},
     {.name = "--weights-from",
      .value = "SOURCE",
      .doc = "seed:N for values by formula (default seed:0), FILE.safetensors, FILE.npy, a "
@@ -58,7 +64,8 @@ constexpr OptionSpec kEmitOptions[] = {
             "weight is"},
     {.name = "--weight-file",
      .value = "HOW",
-     .doc = "per-weight (default): a file for each weight; shared: one weights/weight.bin",
+     .doc = "per-weight: a file for each weight; shared: one weights/weight.bin; without it as the "
+            "kernel says: per-weight, or one weights/KERNEL.bin",
      .choices = "per-weight shared"},
     {.name = "--merge-identical", .value = "", .doc = "store weights with the same bytes once"},
     {.name = "--no-weights", .value = "", .doc = "write the text alone"},
@@ -87,7 +94,14 @@ constexpr std::string_view kEmitNotes =
     "there. Weights without --weights-from are reproducible: golden/README.md has the formula.\n\n"
     "NAME.bin and NAME.raw are weight files with one record, or raw little-endian values: of the "
     "weight's own dtype or fp32, as the size says. What begins with the header of a weight file is "
-    "one. fp16, bf16, fp32 and fp64 are converted; dims of 1 in a shape do not matter.";
+    "one. fp16, bf16, fp32 and fp64 are converted; dims of 1 in a shape do not matter.\n\n"
+    "With --weights-as=param the weights are inputs beside the activations, all names sorted; with "
+    "packed, those whose rows or columns are as many as an input's channels are columns behind "
+    "that "
+    "input's own, [1, C, 1, S + widths]. Weights that cannot come so stay constants. A 1x1 conv "
+    "becomes a matmul, since some chips ignore a conv with weights that come at run time. "
+    "KERNEL.plan "
+    "is a table of the parts of every input: what a host writes where.";
 
 // --- check ---
 
@@ -110,8 +124,9 @@ constexpr OptionSpec kCheckOptions[] = {
     {.name = "--no-weights", .value = "", .doc = "with --artifacts: texts alone"},
     {.name = "--filter",
      .value = "GLOB",
-     .doc = "only goldens whose name fits: KERNEL.CONFIG, SET/KERNEL.CONFIG, or the name or path "
-            "below GOLDEN_DIR of a transcript or numeric golden"},
+     .doc =
+         "only goldens whose name fits: KERNEL.CONFIG or KERNEL.CONFIG.MODE, SET/ and that, or the "
+         "name or path below GOLDEN_DIR of a transcript or numeric golden"},
     {.name = "--accept",
      .value = "",
      .doc = "write what is now over what the goldens say; refused where CI is set"},
@@ -119,10 +134,13 @@ constexpr OptionSpec kCheckOptions[] = {
 };
 constexpr std::string_view kCheckNotes =
     "Every registered kernel is emitted again at every named configuration of its set and compared "
-    "byte for byte with GOLDEN_DIR/kernels/SET/KERNEL.CONFIG.mil and .weights. Every kernel that "
-    "has "
-    "a golden GOLDEN_DIR/numeric/SET/KERNEL.CONFIG.numeric is run in both modes, and what it "
-    "computes compared within the tolerances there; --accept leaves these files as they are, since "
+    "byte for byte with GOLDEN_DIR/kernels/SET/KERNEL.CONFIG.mil and .weights; where its set asks "
+    "for it, also with weights as param and packed, KERNEL.CONFIG.param.mil, .weights and .plan. "
+    "Every kernel that has a golden GOLDEN_DIR/numeric/SET/KERNEL.CONFIG.numeric is run in mode "
+    "exact and "
+    "fast, with its weights in each of these ways, and what it computes compared within the "
+    "tolerances there; in mode exact all ways have to give the same bits. --accept leaves these "
+    "files as they are, since "
     "their values are found without milgen. Every *.golden is a transcript, which is run again and "
     "compared. golden/README.md describes them all. Exit code 3 says that something differs.";
 
@@ -240,6 +258,7 @@ constexpr OptionSpec kDiffOptions[] = {
     {.name = "--config",
      .value = "NAME",
      .doc = "of a kernel: start from a named configuration; NAME=VALUE then changes it"},
+    kWeightsAs,
     {.name = "--limit",
      .value = "N",
      .doc = "show the first N changes (default 20); 0 shows all of them"},
@@ -258,9 +277,17 @@ constexpr std::string_view kDiffNotes =
 constexpr Example kStatsExamples[] = {
     {"stats model.mlmodelc", "ops, parameters, bytes and FLOPs of each function"},
     {"stats *.mil --format json", "for a program"},
+    {"stats sdpa_fwd_taps --weights-as=packed", "a kernel, its weights behind its input"},
 };
-constexpr std::string_view kStatsUsages[] = {"stats FILE|NAME.mlmodelc|- ... [options]"};
-constexpr OptionSpec kStatsOptions[] = {kFormat};
+constexpr std::string_view kStatsUsages[] = {"stats FILE|NAME.mlmodelc|- ... [options]",
+                                             "stats KERNEL [NAME=VALUE ...] [options]"};
+constexpr OptionSpec kStatsOptions[] = {
+    {.name = "--config",
+     .value = "NAME",
+     .doc = "of a kernel: start from a named configuration; NAME=VALUE then changes it"},
+    kWeightsAs,
+    kFormat,
+};
 constexpr std::string_view kStatsNotes =
     "FLOPs count one for each addition, product, comparison or function value of an element, so "
     "that a multiply-add is 2: a convolution has 2 * results * inputs of a result, a softmax 5 an "
@@ -331,6 +358,7 @@ constexpr Example kRunExamples[] = {
     {"run model.mil --input seed:1 --time --repeat 20", "how long it takes"},
     {"run model.mil --input in.safetensors --output out.safetensors", "all inputs and outputs"},
     {"run model.mil --input x=seed:7:[1,64] --report-nonfinite", "a ? dim, and where NaNs begin"},
+    {"run ffn_bwd --input seed:7 --weights-as=param", "a kernel whose weights are inputs"},
 };
 constexpr std::string_view kRunUsages[] = {"run FILE|NAME.mlmodelc|- [options]",
                                            "run KERNEL [NAME=VALUE ...] [options]"};
@@ -362,6 +390,7 @@ constexpr OptionSpec kRunOptions[] = {
     kRunWeights,
     kRunMap,
     kRunConfig,
+    kWeightsAs,
     kBackend,
     kFormat,
 };
@@ -372,6 +401,8 @@ constexpr std::string_view kRunNotes =
     "shape of the input that it is for. seed:N is by formula (golden/README.md, 'Seeded inputs'): "
     "floats from -1 to 1, integers from 0 to 99. A file that is called like a word or number is "
     "./zeros.\n\n"
+    "With --weights-as, --input is for activations alone: weights come from --weights as ever, and "
+    "are put where the plan says.\n\n"
     "Every repetition begins with the same states. Strings are not saved, so that of a "
     "dictionary the values are; elements of a list are NAME.0, NAME.1 ...";
 
@@ -381,6 +412,8 @@ constexpr Example kCompareExamples[] = {
     {"compare model.mil --input in.safetensors --with outputs=out --tolerance 4eps",
      "against a folder of NAME.npy"},
     {"compare model.mil --input seed:1 --threads 1 --with threads=4", "bit for bit"},
+    {"compare ffn_bwd --input seed:7 --with weights-as=param",
+     "weights compiled in, and as inputs"},
 };
 constexpr std::string_view kCompareUsages[] = {
     "compare FILE|NAME.mlmodelc|- --with OTHER [options]",
@@ -388,8 +421,9 @@ constexpr std::string_view kCompareUsages[] = {
 constexpr OptionSpec kCompareOptions[] = {
     {.name = "--with",
      .value = "OTHER",
-     .doc = "mode=exact, mode=fast, backend=NAME or threads=N for another run; outputs=DIR, "
-            "outputs=FILE.safetensors or OUTPUT=FILE for what was saved; may be repeated",
+     .doc =
+         "mode=exact, mode=fast, backend=NAME, threads=N or weights-as=MODES for another run; "
+         "outputs=DIR, outputs=FILE.safetensors or OUTPUT=FILE for what was saved; may be repeated",
      .repeatable = true},
     {.name = "--tolerance",
      .value = "T",
@@ -405,6 +439,7 @@ constexpr OptionSpec kCompareOptions[] = {
     kRunWeights,
     kRunMap,
     kRunConfig,
+    kWeightsAs,
     kBackend,
     kFormat,
 };
@@ -465,6 +500,7 @@ constexpr OptionSpec kCompileOptions[] = {
     kRunWeights,
     kRunMap,
     kRunConfig,
+    kWeightsAs,
     kCache,
     kCacheFolder,
     kQos,
@@ -508,6 +544,7 @@ constexpr OptionSpec kBenchOptions[] = {
     kRunWeights,
     kRunMap,
     kRunConfig,
+    kWeightsAs,
     kCache,
     kCacheFolder,
     kQos,
@@ -604,8 +641,9 @@ constexpr OptionSpec kOpsOptions[] = {
 
 constexpr Example kKernelsExamples[] = {
     {"kernels", "sets, kernels, parameters, configurations"},
-    {"kernels ffn_bwd", "the tensors of one kernel"},
+    {"kernels ffn_bwd", "tensors of one kernel, ops in each mode"},
     {"kernels ffn_bwd dim=512 hidden=1376", "at other parameters"},
+    {"kernels sdpa_fwd_taps --weights-as=packed", "and what stands where in its input"},
     {"kernels stories --format json", "one set, for a program"},
 };
 constexpr std::string_view kKernelsUsages[] = {"kernels [SET] [options]",
@@ -614,8 +652,13 @@ constexpr OptionSpec kKernelsOptions[] = {
     {.name = "--config",
      .value = "NAME",
      .doc = "start from a named configuration; NAME=VALUE then changes it"},
+    kWeightsAs,
     kFormat,
 };
+constexpr std::string_view kKernelsNotes =
+    "Ops are counted without constants, of a set at its first configuration, for each way in which "
+    "its weights may come: const, param, packed ('emit --help' says what they are). '-' says that "
+    "no weight of the kernel can come so.";
 
 // --- demo ---
 
@@ -788,7 +831,7 @@ constexpr CommandSpec kCommands[] = {
      .examples = kKernelsExamples,
      .usages = kKernelsUsages,
      .options = kKernelsOptions,
-     .notes = "",
+     .notes = kKernelsNotes,
      .max_args = kAnyNumber,
      .run = run_kernels},
     {.name = "demo",

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <ostream>
 
 #include "cli/array_report.h"
@@ -12,6 +13,7 @@
 #include "cli/json.h"
 #include "cli/progress.h"
 #include "cli/run_input.h"
+#include "cli/weights_as.h"
 #include "milgen/array_file.h"
 #include "support/rule.h"
 #include "support/text.h"
@@ -19,6 +21,9 @@
 namespace milgen::cli {
 namespace {
 
+constexpr std::string_view kOthers =
+    "mode=fast, backend=NAME, threads=N, weights-as=MODES, outputs=DIR or OUTPUT=FILE";
+constexpr std::string_view kModesPrefix = "weights-as=";
 /// What a fast run may differ by: products in other orders, and less rounding between ops.
 constexpr Tolerance kFastTolerance{.value = 8, .in_epsilons = true};
 
@@ -27,13 +32,17 @@ struct Side {
   std::string backend = "cpu";
   NumericMode mode = NumericMode::exact;
   int threads = 0;
+  std::string weights = {};      ///< how they come, where the sides may differ by it
   std::string_view engine = {};  ///< what computed
 
   std::string text() const {
     // A mode and threads are of the executor of milgen alone.
-    if (backend != "cpu") return fmt::format("{}, engine: {}", backend, engine);
-    std::string out = fmt::format("{}, {}", backend, mode_name(mode));
-    if (threads != 0) out += fmt::format(", {}", counted(static_cast<unsigned>(threads), "thread"));
+    std::string out = backend == "cpu" ? fmt::format("{}, {}", backend, mode_name(mode))
+                                       : fmt::format("{}, engine: {}", backend, engine);
+    if (backend == "cpu" && threads != 0) {
+      out += fmt::format(", {}", counted(static_cast<unsigned>(threads), "thread"));
+    }
+    if (!weights.empty()) out += ", weights as " + weights;
     return out;
   }
 };
@@ -55,6 +64,9 @@ class Compare {
       return usage ? context_.usage_error(diagnostics_, "compare") : context_.fail(diagnostics_);
     }
     if (!read_options()) return context_.usage_error(diagnostics_, "compare");
+    if (!read_modes(usage)) {
+      return usage ? context_.usage_error(diagnostics_, "compare") : context_.fail(diagnostics_);
+    }
     const Backend* here = usable_backend(here_.backend, diagnostics_);
     const Backend* there = usable_backend(there_.backend, diagnostics_);
     if (here == nullptr || there == nullptr) return context_.fail(diagnostics_, kExitUnavailable);
@@ -62,8 +74,8 @@ class Compare {
     there_.engine = there->engine();
     std::vector<NamedArray> results;
     std::vector<NamedArray> others;
-    if (!run_side(*here, here_, results)) return context_.fail(diagnostics_);
-    const bool done = is_saved() ? read_saved(results, others) : run_side(*there, there_, others);
+    if (!run_side(*here, here_, target_, results)) return context_.fail(diagnostics_);
+    const bool done = is_saved() ? read_saved(results, others) : run_other(*there, others);
     if (!done) return context_.fail(diagnostics_);
     const std::vector<ArrayDifference> differences = compare_arrays(results, others, tolerance_);
     context_.report(diagnostics_);
@@ -92,8 +104,7 @@ class Compare {
     there_ = here_;
     if (!args_.has("--with")) {
       diagnostics_.error(rule<"usage.argument">.id(),
-                         "--with says what the run is compared with: mode=fast, backend=NAME, "
-                         "threads=N, outputs=DIR or OUTPUT=FILE");
+                         fmt::format("--with says what the run is compared with: {}", kOthers));
       return false;
     }
     for (const std::string& text : args_.values("--with")) {
@@ -115,13 +126,15 @@ class Compare {
   }
 
   bool read_other(const std::string& text) {
+    if (text.starts_with(kModesPrefix)) {
+      other_modes_.push_back(text.substr(kModesPrefix.size()));
+      runs_again_ = true;
+      return true;
+    }
     std::string name;
     std::string value;
     if (!split_name(text, name, value) || value.empty()) {
-      return refuse(
-          fmt::format("--with takes mode=fast, backend=NAME, threads=N, outputs=DIR or "
-                      "OUTPUT=FILE, not '{}'",
-                      text));
+      return refuse(fmt::format("--with takes {}, not '{}'", kOthers, text));
     }
     if (name == "mode") {
       if (!parse_mode(value, there_.mode)) {
@@ -141,28 +154,52 @@ class Compare {
     return true;
   }
 
+  /// The weights of both sides; makes the target of the other one where it has its own.
+  bool read_modes(bool& usage) {
+    usage = true;
+    WeightModes modes;
+    if (!read_weight_modes(args_, modes, diagnostics_)) return false;
+    if (!other_modes_.empty() || !is_constant(modes)) {
+      here_.weights = there_.weights = weight_modes_text(modes);
+    }
+    if (other_modes_.empty()) return true;
+    WeightModes others;
+    if (!parse_weight_modes("--with weights-as=", other_modes_, others, diagnostics_)) return false;
+    there_.weights = weight_modes_text(others);
+    return read_run_target(context_, args_, other_target_.emplace(), usage, diagnostics_, &others);
+  }
+
   Tolerance default_tolerance() const {
     const bool fast = here_.mode == NumericMode::fast || there_.mode == NumericMode::fast;
     return fast || here_.backend != there_.backend ? kFastTolerance : Tolerance();
   }
 
-  bool run_side(const Backend& backend, const Side& side, std::vector<NamedArray>& results) {
-    CompileOptions options = target_.options;
+  bool run_other(const Backend& backend, std::vector<NamedArray>& results) {
+    return run_side(backend, there_, other_target_ ? *other_target_ : target_, results);
+  }
+
+  bool run_side(const Backend& backend, const Side& side, RunTarget& target,
+                std::vector<NamedArray>& results) {
+    CompileOptions options = target.options;
     options.mode = side.mode;
     options.threads = side.threads;
-    const auto executable = compile_target(context_, backend, target_, options, diagnostics_);
+    const auto executable = compile_target(context_, backend, target, options, diagnostics_);
     if (executable == nullptr) return false;
     if (!has_values_) {
-      if (!input_.make(context_, executable->inputs(), executable->states(), values_, diagnostics_))
+      if (!input_.make(context_, target, executable->inputs(), executable->states(), values_,
+                       diagnostics_)) {
         return false;
+      }
       has_values_ = true;
     }
-    const BusyLine busy(context_, fmt::format("running {} ({})", target_.name, side.text()));
+    std::vector<NamedArray> inputs;
+    if (!bind_inputs(target, values_.inputs, inputs, diagnostics_)) return false;
+    const BusyLine busy(context_, fmt::format("running {} ({})", target.name, side.text()));
     std::vector<NamedArray> states = values_.fresh_states();
     RunOptions run_options;
     run_options.states = &states;
     run_options.seed = seed_;
-    if (!executable->run(values_.inputs, results, diagnostics_, run_options)) return false;
+    if (!executable->run(inputs, results, diagnostics_, run_options)) return false;
     for (NamedArray& state : states) results.push_back(std::move(state));
     return true;
   }
@@ -292,10 +329,12 @@ class Compare {
   Side here_;
   Side there_;
   std::vector<Saved> saved_;
+  std::vector<std::string> other_modes_;  // of --with weights-as=
   bool runs_again_ = false;
   Tolerance tolerance_;
   std::uint64_t seed_ = 0;
   RunTarget target_;
+  std::optional<RunTarget> other_target_;  // where only the other side has its weights so
   RunInput input_;
   RunValues values_;
   bool has_values_ = false;

@@ -103,7 +103,7 @@ class Compile {
   }
 
   std::string text_report() const {
-    std::string out = engine_line(engine_);
+    std::string out = engine_line(engine_.label());
     out += fmt::format("program: {}\n\n", model_.identifier());
     out += layout_table(model_) + "\n" + phase_table(model_.stats());
     if (!saved_.empty()) out += '\n';

@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/kernel_args.h"
 #include "cli/mil_input.h"
+#include "cli/weights_as.h"
 #include "mil/module_data.h"
 #include "milgen/print.h"
 #include "support/rule.h"
@@ -96,6 +97,7 @@ class Diff {
 
   bool check_kernels() {
     bool any = false;
+    if (!read_weight_modes(args_, modes_, diagnostics_)) return false;
     for (Side* side : {&a_, &b_}) {
       if (!side->is_kernel()) continue;
       any = true;
@@ -111,9 +113,11 @@ class Diff {
         return false;
       }
     }
-    if (!any && (!assignments_.empty() || args_.has("--config"))) {
+    if (!any && (!assignments_.empty() || args_.has("--config") || args_.has(kWeightsAs.name))) {
       diagnostics_.error(rule<"usage.argument">.id(),
-                         "--config and NAME=VALUE are for kernels, and neither program is one");
+                         fmt::format("--config, {} and NAME=VALUE are for kernels, and neither "
+                                     "program is one",
+                                     kWeightsAs.name));
       return false;
     }
     return true;
@@ -140,8 +144,7 @@ class Diff {
       return read_mil_input(context_, side.inputs[index], module, diagnostics_) &&
              static_cast<bool>(module);
     }
-    const Program program = build_kernel(*side.kernel.set, *side.kernel.kernels.front(),
-                                         side.kernel.config, diagnostics_);
+    const Program program = build_requested(side.kernel, modes_, diagnostics_);
     if (!program) return false;
     module = parse_mil(print_mil(program), diagnostics_, {.file = side.name});
     return static_cast<bool>(module);
@@ -202,6 +205,7 @@ class Diff {
   std::vector<std::string> assignments_;
   Side a_;
   Side b_;
+  WeightModes modes_;
   std::size_t limit_ = kDefaultLimit;
   Json results_ = Json::array();
 };

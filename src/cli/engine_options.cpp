@@ -28,8 +28,6 @@ constexpr std::array<std::pair<std::string_view, EvaluateRoute>, 4> kRoutes = {{
 /// A day is more than any bound that is meant.
 constexpr std::uint64_t kMostSeconds = 86400;
 
-double milliseconds(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
-
 bool read_option(const std::string& text, ane::EngineOption& option, Diagnostics& diagnostics) {
   std::string value;
   if (!split_name(text, option.key, value) || value.empty()) {
@@ -131,9 +129,7 @@ ane::Model bring_up(const Context& context, const ane::Engine& engine, const Run
   return {};
 }
 
-std::string engine_line(const ane::Engine& engine) {
-  return fmt::format("engine: {}\n", engine.label());
-}
+std::string engine_line(std::string_view label) { return fmt::format("engine: {}\n", label); }
 
 std::string layout_table(const ane::Model& model) {
   Table table;
@@ -176,10 +172,6 @@ Json layout_json(const ane::Model& model) {
   out["outputs"] = list(model.outputs());
   out["bound_by_engine"] = model.bound_by_engine();
   return out;
-}
-
-std::string milliseconds_text(std::uint64_t nanoseconds) {
-  return fmt::format("{:.3f} ms", milliseconds(nanoseconds));
 }
 
 std::string phase_table(const ane::CompileStats& stats) {

@@ -35,7 +35,7 @@ ane::Model bring_up(const Context& context, const ane::Engine& engine, const Run
                     const ane::ModelOptions& options, Diagnostics& diagnostics);
 
 /// "engine: fake\n": the first line of every report of what an engine did.
-std::string engine_line(const ane::Engine& engine);
+std::string engine_line(std::string_view label);
 
 /// One line for each input and output: how it lies in its surface and which symbol it is.
 std::string layout_table(const ane::Model& model);
@@ -43,8 +43,5 @@ Json layout_json(const ane::Model& model);
 /// One line for each phase that took time.
 std::string phase_table(const ane::CompileStats& stats);
 Json phase_json(const ane::CompileStats& stats);
-
-/// "0.125 ms"
-std::string milliseconds_text(std::uint64_t nanoseconds);
 
 }  // namespace milgen::cli

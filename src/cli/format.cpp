@@ -28,6 +28,10 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
+std::string milliseconds_text(std::uint64_t nanoseconds) {
+  return fmt::format("{:.3f} ms", milliseconds(nanoseconds));
+}
+
 std::vector<std::string> wrap(std::string_view text, std::size_t columns) {
   std::vector<std::string> lines;
   std::string line;

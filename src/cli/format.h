@@ -16,6 +16,12 @@ std::string counted(std::uint64_t count, std::string_view noun);
 /// "7,214 bytes"; from a mebibyte on "12.3 MB" (of 1,000,000 bytes).
 std::string size_text(std::uint64_t bytes);
 
+constexpr double milliseconds(std::uint64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) / 1e6;
+}
+/// "0.125 ms"
+std::string milliseconds_text(std::uint64_t nanoseconds);
+
 /// Breaks `text` into lines of at most `columns` at spaces; a longer word stays whole.
 std::vector<std::string> wrap(std::string_view text, std::size_t columns);
 /// Puts `left` in front of the paragraph `right`, which starts at column `indent` and is wrapped at

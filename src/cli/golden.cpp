@@ -8,6 +8,7 @@
 
 #include "cli/parse_text.h"
 #include "cli/text_diff.h"
+#include "cli/weight_options.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
 
@@ -15,6 +16,7 @@ namespace milgen::cli {
 namespace {
 
 constexpr std::string_view kFirstLine = "# milgen weight listing 1";
+constexpr std::string_view kShared = "shared";
 constexpr std::string_view kColumns = "name\tpath\tdtype\tshape\toffset\tbytes\tsha256";
 
 std::vector<std::string_view> split_tabs(std::string_view line) {
@@ -27,18 +29,76 @@ std::vector<std::string_view> split_tabs(std::string_view line) {
   }
 }
 
+/// "per-weight", "shared" or, where the file has a name of its own, "shared qkv.bin".
+std::string layout_text(const LayoutOptions& layout) {
+  if (layout.files != WeightFiles::shared) return "per-weight";
+  return layout.shared_name == LayoutOptions().shared_name
+             ? std::string(kShared)
+             : fmt::format("{} {}", kShared, layout.shared_name);
+}
+
+bool parse_layout(std::string_view text, LayoutOptions& layout) {
+  if (text == "per-weight") {
+    layout.files = WeightFiles::per_weight;
+    return true;
+  }
+  if (!text.starts_with(kShared)) return false;
+  layout.files = WeightFiles::shared;
+  text.remove_prefix(kShared.size());
+  if (text.empty()) return true;
+  if (text.front() != ' ') return false;
+  text.remove_prefix(1);
+  layout.shared_name = text;
+  // It becomes a file's name, and a listing is a file that anyone may have written.
+  return !text.empty() && text.find('/') == std::string_view::npos && text != "." && text != "..";
+}
+
+/// Takes the mode off the end of what follows the kernel in a file's name: "small.param".
+WeightsAs take_mode(std::string& config) {
+  WeightsAs as = WeightsAs::constant;
+  const std::size_t dot = config.rfind('.');
+  if (dot == std::string::npos || !weights_as_from_name(config.substr(dot + 1), as) ||
+      as == WeightsAs::constant) {
+    return WeightsAs::constant;
+  }
+  config.resize(dot);
+  return as;
+}
+
+/// Those that are golden-tested, constants first.
+std::vector<WeightsAs> modes_of(const KernelSetInfo& set) {
+  std::vector<WeightsAs> out = {WeightsAs::constant};
+  for (const WeightsAs as : set.weight_modes) {
+    if (std::ranges::find(out, as) == out.end()) out.push_back(as);
+  }
+  return out;
+}
+
 }  // namespace
+
+std::string GoldenKernel::id() const {
+  return has_plan() ? fmt::format("{}.{}.{}", kernel, config, weights_as_name(weights_as))
+                    : fmt::format("{}.{}", kernel, config);
+}
+
+std::string GoldenKernel::where() const {
+  return has_plan() ? fmt::format("{}, weights as {}", config, weights_as_name(weights_as))
+                    : config;
+}
 
 std::string listing_text(const Listing& listing) {
   const ListingHeader& header = listing.header;
   std::string out = fmt::format("{}\n# kernel {}/{}\n# config {}\n# params", kFirstLine, header.set,
                                 header.kernel, header.config);
   for (const auto& [name, value] : header.params) out += fmt::format(" {}={}", name, value);
-  out += fmt::format("\n# canonical {}\n# seed {}\n# style {}\n# floats {}\n# weight-file {}\n",
-                     header.canonical, header.seed,
+  out += fmt::format("\n# canonical {}\n# seed {}\n", header.canonical, header.seed);
+  if (header.weights_as != WeightsAs::constant) {
+    out += fmt::format("# weights-as {}\n", weights_as_name(header.weights_as));
+  }
+  out += fmt::format("# style {}\n# floats {}\n# weight-file {}\n",
                      header.print.style == TextStyle::apple ? "apple" : "compact",
                      header.print.floats == FloatStyle::hex ? "hex" : "decimal",
-                     header.layout.files == WeightFiles::shared ? "shared" : "per-weight");
+                     layout_text(header.layout));
   out += kColumns;
   out += '\n';
   for (const WeightListingRow& row : listing.rows) {
@@ -79,6 +139,8 @@ bool parse_listing(std::string_view text, const std::string& path, Listing& list
         good = parse_number(value, header.canonical);
       } else if (key == "seed") {
         good = parse_number(value, header.seed);
+      } else if (key == "weights-as") {
+        good = weights_as_from_name(value, header.weights_as);
       } else if (key == "style") {
         good = value == "apple" || value == "compact";
         header.print.style = value == "compact" ? TextStyle::compact : TextStyle::apple;
@@ -86,8 +148,7 @@ bool parse_listing(std::string_view text, const std::string& path, Listing& list
         good = value == "hex" || value == "decimal";
         header.print.floats = value == "decimal" ? FloatStyle::decimal : FloatStyle::hex;
       } else if (key == "weight-file") {
-        good = value == "per-weight" || value == "shared";
-        header.layout.files = value == "shared" ? WeightFiles::shared : WeightFiles::per_weight;
+        good = parse_layout(value, header.layout);
       } else {
         wrong(fmt::format("'{}' is no line of a weight listing", key));
         continue;
@@ -129,6 +190,8 @@ ListingHeader header_of(const GoldenKernel& golden) {
   header.set = golden.set;
   header.kernel = golden.kernel;
   header.config = golden.config;
+  header.weights_as = golden.weights_as;
+  header.layout = layout_of(*golden.entry);
   for (const KernelParam& param : golden.set_info->params) {
     header.params.emplace_back(param.name, golden.named->config.get(param));
   }
@@ -140,13 +203,16 @@ std::vector<GoldenKernel> golden_kernels(const Context& context, const std::stri
   for (const KernelSetInfo& set : context.registry.sets()) {
     for (const NamedConfig& config : set.configs) {
       for (const KernelEntry& kernel : set.kernels) {
-        out.push_back({.set = set.name,
-                       .kernel = kernel.name,
-                       .config = config.name,
-                       .folder = fmt::format("{}/kernels/{}", golden_dir, set.name),
-                       .set_info = &set,
-                       .entry = &kernel,
-                       .named = &config});
+        for (const WeightsAs as : modes_of(set)) {
+          out.push_back({.set = set.name,
+                         .kernel = kernel.name,
+                         .config = config.name,
+                         .weights_as = as,
+                         .folder = fmt::format("{}/kernels/{}", golden_dir, set.name),
+                         .set_info = &set,
+                         .entry = &kernel,
+                         .named = &config});
+        }
       }
     }
   }
@@ -161,31 +227,37 @@ std::vector<GoldenKernel> golden_kernels(const Context& context, const std::stri
     for (fs::directory_iterator file(set->path(), inner); !inner && file != end;
          file.increment(inner)) {
       const fs::path& path = file->path();
-      if (path.extension() != ".mil" && path.extension() != ".weights") continue;
+      if (path.extension() != ".mil" && path.extension() != ".weights" &&
+          path.extension() != ".plan") {
+        continue;
+      }
       const std::string stem = path.stem().string();
-      const std::size_t dot = stem.find('.');
-      const std::string kernel = stem.substr(0, dot);
-      const std::string config = dot == std::string::npos ? "" : stem.substr(dot + 1);
       const auto same = [&](const GoldenKernel& other) {
-        return other.set == set_name && other.kernel == kernel && other.config == config;
+        return other.set == set_name && other.id() == stem;
       };
       if (const auto known = std::ranges::find_if(out, same); known != out.end()) {
         known->on_disk = true;
         continue;
       }
+      const std::size_t dot = stem.find('.');
+      const std::string kernel = stem.substr(0, dot);
+      std::string config = dot == std::string::npos ? "" : stem.substr(dot + 1);
+      const WeightsAs as = take_mode(config);
       const KernelSetInfo* set_info = context.registry.find_set(set_name);
       extra.push_back({.set = set_name,
                        .kernel = kernel,
                        .config = config,
+                       .weights_as = as,
                        .folder = fmt::format("{}/kernels/{}", golden_dir, set_name),
                        .on_disk = true,
                        .set_info = set_info,
-                       .entry = set_info != nullptr ? set_info->find(kernel) : nullptr});
+                       .entry = set_info != nullptr ? set_info->find(kernel) : nullptr,
+                       .named = set_info != nullptr ? set_info->find_config(config) : nullptr});
     }
   }
   // A folder's order is the file system's.
   const auto key = [](const GoldenKernel& golden) {
-    return std::tie(golden.set, golden.kernel, golden.config);
+    return std::tie(golden.set, golden.kernel, golden.config, golden.weights_as);
   };
   std::ranges::sort(extra, [&](const auto& a, const auto& b) { return key(a) < key(b); });
   // std::ranges::unique gives a subrange, which clang 14 cannot compile with libstdc++ 12.
@@ -196,18 +268,30 @@ std::vector<GoldenKernel> golden_kernels(const Context& context, const std::stri
   return out;
 }
 
-bool make_golden(const Context& context, const ListingHeader& header, const std::string& path,
-                 GoldenContent& content, Diagnostics& diagnostics) {
-  Program program;
+bool build_from_listing(const Context& context, const ListingHeader& header,
+                        const std::string& path, Program& program, Diagnostics& diagnostics) {
   if (!build_from_header(context, header, path, program, diagnostics)) return false;
+  if (header.weights_as != WeightsAs::constant) {
+    program = with_weights_as(program, {.all = header.weights_as}, diagnostics);
+  }
+  return static_cast<bool>(program);
+}
+
+bool make_golden(const Context& context, const ListingHeader& header, const std::string& path,
+                 SeededDigests& digests, GoldenContent& content, Diagnostics& diagnostics) {
+  Program program;
+  if (!build_from_listing(context, header, path, program, diagnostics)) return false;
   const std::span<const Program> programs(&program, 1);
   WeightLayout layout;
   if (!layout.plan(programs, header.layout, diagnostics)) return false;
   content.text = print_mil(program, layout, 0, header.print);
+  const WeightPlan plan = weight_plan(program);
+  content.plan = plan.has_weights() ? plan_text(plan) : std::string();
   content.listing = {.header = header, .rows = {}};
   content.listing.header.canonical = kCanonicalVersion;
   const std::unique_ptr<WeightSource> source = seeded_weights(header.seed);
-  return list_weights(programs, layout, *source, diagnostics, content.listing.rows);
+  return list_weights(programs, layout, *source, diagnostics, content.listing.rows,
+                      &digests[header.seed]);
 }
 
 }  // namespace milgen::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "cli/context.h"
 #include "cli/golden_header.h"
 #include "milgen/emit.h"
+#include "milgen/weight_modes.h"
 
 namespace milgen::cli {
 
@@ -17,6 +19,7 @@ namespace milgen::cli {
 struct ListingHeader : GoldenHeader {
   int canonical = kCanonicalVersion;
   std::uint64_t seed = 0;
+  WeightsAs weights_as = WeightsAs::constant;
   PrintOptions print;
   LayoutOptions layout;
 };
@@ -31,35 +34,52 @@ std::string listing_text(const Listing& listing);
 bool parse_listing(std::string_view text, const std::string& path, Listing& listing,
                    Diagnostics& diagnostics);
 
-/// A pair of golden files, KERNEL.CONFIG.mil and KERNEL.CONFIG.weights.
+/// The golden files KERNEL.CONFIG.mil and KERNEL.CONFIG.weights, or KERNEL.CONFIG.MODE.mil,
+/// .weights and .plan where weights are inputs.
 struct GoldenKernel {
   std::string set;
   std::string kernel;
   std::string config;
+  WeightsAs weights_as = WeightsAs::constant;
   std::string folder;  ///< "golden/kernels/stories", as the user wrote its start
   bool on_disk = false;
   const KernelSetInfo* set_info = nullptr;
   const KernelEntry* entry = nullptr;
   const NamedConfig* named = nullptr;
 
-  std::string id() const { return kernel + "." + config; }
+  bool has_plan() const { return weights_as != WeightsAs::constant; }
+  std::string id() const;
   std::string mil_path() const { return folder + "/" + id() + ".mil"; }
   std::string weights_path() const { return folder + "/" + id() + ".weights"; }
+  std::string plan_path() const { return folder + "/" + id() + ".plan"; }
+  /// "small", "small, weights as param"
+  std::string where() const;
 };
 
-/// Every kernel and configuration that the registry asks a golden for, then those that only
-/// GOLDEN_DIR has, in name order.
+/// Every kernel, configuration and mode that the registry asks a golden for, then those that only
+/// GOLDEN_DIR has, in name order. Whether a mode makes sense for the kernel is not known before it
+/// is made.
 std::vector<GoldenKernel> golden_kernels(const Context& context, const std::string& golden_dir);
+
+/// SHA-256 of weights by formula, by seed. Each is made once, although kernels, configurations and
+/// modes share them: those of a vocabulary have hundreds of megabytes.
+using SeededDigests = std::map<std::uint64_t, WeightDigests>;
 
 /// What the golden files of a kernel have to be.
 struct GoldenContent {
   std::string text;
   Listing listing;
+  /// plan_text(); empty where no weight is an input.
+  std::string plan;
 };
+
+/// Builds the kernel that `header` describes, in its mode.
+bool build_from_listing(const Context& context, const ListingHeader& header,
+                        const std::string& path, Program& program, Diagnostics& diagnostics);
 
 /// Makes the kernel from `header`.
 bool make_golden(const Context& context, const ListingHeader& header, const std::string& path,
-                 GoldenContent& content, Diagnostics& diagnostics);
+                 SeededDigests& digests, GoldenContent& content, Diagnostics& diagnostics);
 
 /// The header that a registered kernel's golden has to have.
 ListingHeader header_of(const GoldenKernel& golden);

@@ -45,7 +45,7 @@ void for_each_fact(const ane::DeviceInfo& device, const Put& put) {
 }
 
 std::string text_report(const ane::Engine& engine, bool all) {
-  std::string out = engine_line(engine);
+  std::string out = engine_line(engine.label());
   Table facts;
   facts.row({"library", std::string(engine.library())});
   for_each_fact(engine.device(), [&](std::string_view label, std::string_view, const auto& value) {

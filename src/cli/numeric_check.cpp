@@ -19,10 +19,11 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".numeric";
 
-bool make_inputs(const Executable& executable, std::uint64_t seed, std::vector<NamedArray>& inputs,
-                 Diagnostics& diagnostics) {
-  for (const TensorSpec& spec : executable.inputs()) {
-    NamedArray& input = inputs.emplace_back(NamedArray{spec.name, Array(spec.dtype, spec.shape)});
+bool make_inputs(const Executable& executable, RunTarget& target, std::uint64_t seed,
+                 std::vector<NamedArray>& inputs, Diagnostics& diagnostics) {
+  std::vector<NamedArray> given;
+  for (const TensorSpec& spec : given_inputs(target, executable.inputs())) {
+    NamedArray& input = given.emplace_back(NamedArray{spec.name, Array(spec.dtype, spec.shape)});
     if (!input.array) {
       diagnostics.error(rule<"run.input">.id(),
                         fmt::format("input '{}' is {}, which no seed fills", printable(spec.name),
@@ -31,7 +32,7 @@ bool make_inputs(const Executable& executable, std::uint64_t seed, std::vector<N
     }
     fill_seeded(input.array, spec.name, seed);
   }
-  return true;
+  return bind_inputs(target, given, inputs, diagnostics);
 }
 
 /// Holds the outputs of a run in `mode` against those of the golden.
@@ -104,13 +105,37 @@ bool read_numeric_golden(const Context& context, const std::string& path, Numeri
   return false;
 }
 
-bool run_numeric(const Context& context, const RunTarget& target, const NumericGolden& golden,
+std::string first_different_bits(std::span<const NamedArray> outputs,
+                                 std::span<const NamedArray> others) {
+  for (std::size_t i = 0; i < outputs.size() && i < others.size(); ++i) {
+    const std::string name = printable(outputs[i].name);
+    const Array& here = outputs[i].array;
+    const Array& there = others[i].array;
+    if (outputs[i].name != others[i].name || here.dtype() != there.dtype() ||
+        here.shape() != there.shape()) {
+      return fmt::format("output '{}' is {} but was '{}', {}", name,
+                         tensor_text(here.dtype(), here.shape()), printable(others[i].name),
+                         tensor_text(there.dtype(), there.shape()));
+    }
+    const auto [at, other] = std::ranges::mismatch(here.bytes(), there.bytes());
+    if (at == here.bytes().end()) continue;
+    const auto index = static_cast<std::int64_t>(
+        static_cast<std::size_t>(at - here.bytes().begin()) / element_bytes(here.dtype()));
+    return fmt::format("element {} of '{}' is {} but was {}", index, name, here.real(index),
+                       there.real(index));
+  }
+  if (outputs.size() == others.size()) return {};
+  return fmt::format("there are {} but were {} outputs", outputs.size(), others.size());
+}
+
+bool run_numeric(const Context& context, RunTarget& target, const NumericGolden& golden,
                  const std::string& path, NumericOutcome& outcome, Diagnostics& diagnostics) {
   const std::unique_ptr<Executable> executable =
       compile_target(context, cpu_backend(), target, target.options, diagnostics);
   std::vector<NamedArray> inputs;
   std::vector<NamedArray> outputs;
-  if (executable == nullptr || !make_inputs(*executable, golden.input_seed, inputs, diagnostics)) {
+  if (executable == nullptr ||
+      !make_inputs(*executable, target, golden.input_seed, inputs, diagnostics)) {
     return false;
   }
   const std::int64_t start = steady_ms();
@@ -121,6 +146,7 @@ bool run_numeric(const Context& context, const RunTarget& target, const NumericG
   outcome = {};
   outcome.run_ms = steady_ms() - start;
   compare_outputs(golden, outputs, target.options.mode, path, outcome);
+  outcome.outputs = std::move(outputs);
   return true;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ std::string numeric_golden_path(const std::string& golden_dir, const GoldenHeade
 bool read_numeric_golden(const Context& context, const std::string& path, NumericGolden& golden,
                          Diagnostics& diagnostics);
 
+/// The first element in which outputs of two runs, in the same order, are not the same to the bit,
+/// as a sentence; empty where there is none.
+std::string first_different_bits(std::span<const NamedArray> outputs,
+                                 std::span<const NamedArray> others);
+
 /// What one run and its comparison found.
 struct NumericOutcome {
   /// `golden.numeric`, each beginning with the mode: what is beyond a bound, and outputs that only
@@ -31,6 +37,7 @@ struct NumericOutcome {
   Diagnostics differences;
   NumericWorst truth;     ///< of all sampled elements
   bool is_equal = false;  ///< all sampled elements are what rounding after each op gives
+  std::vector<NamedArray> outputs;
   std::int64_t run_ms = 0;
 
   bool holds() const { return differences.empty(); }
@@ -39,7 +46,7 @@ struct NumericOutcome {
 /// Runs `target` once on the CPU backend with the seeded inputs of the golden `path`; in mode exact
 /// the outputs are held against `truth` and `rounded`, in mode fast against `truth`. False when it
 /// could not be run; `diagnostics` says why.
-bool run_numeric(const Context& context, const RunTarget& target, const NumericGolden& golden,
+bool run_numeric(const Context& context, RunTarget& target, const NumericGolden& golden,
                  const std::string& path, NumericOutcome& outcome, Diagnostics& diagnostics);
 
 }  // namespace milgen::cli

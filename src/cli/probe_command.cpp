@@ -63,7 +63,7 @@ int run_probe(Context& context, const Args& args) {
   const ane::Engine engine = open_engine(diagnostics);
   if (!engine) return context.fail(diagnostics, kExitUnavailable);
 
-  std::string text = engine_line(engine) + machine_line(engine);
+  std::string text = engine_line(engine.label()) + machine_line(engine);
   Json answers = Json::array();
   for (const ane::ProbeQuestion* question : chosen_questions(args)) {
     const BusyLine busy(context, fmt::format("asking {}", question->name));

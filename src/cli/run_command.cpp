@@ -7,6 +7,7 @@
 
 #include "cli/array_report.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/format.h"
 #include "cli/json.h"
 #include "cli/progress.h"
@@ -17,8 +18,6 @@
 
 namespace milgen::cli {
 namespace {
-
-double milliseconds(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
 
 /// One run of `run`.
 class Run {
@@ -35,8 +34,9 @@ class Run {
     }
     engine_ = backend->engine();
     if (!compile(*backend) ||
-        !input_.make(context_, executable_->inputs(), executable_->states(), values_,
+        !input_.make(context_, target_, executable_->inputs(), executable_->states(), values_,
                      diagnostics_) ||
+        !bind_inputs(target_, values_.inputs, inputs_, diagnostics_) ||
         !output_.check(context_, *executable_, diagnostics_) || !run_all() ||
         !output_.write(context_, results_, diagnostics_)) {
       return context_.fail(diagnostics_);
@@ -73,7 +73,7 @@ class Run {
     options.seed = seed_;
     options.time_ops = args_.has("--profile");
     const std::uint64_t start = steady_ns();
-    const bool done = executable_->run(values_.inputs, outputs, diagnostics_, options);
+    const bool done = executable_->run(inputs_, outputs, diagnostics_, options);
     nanoseconds = steady_ns() - start;
     return done;
   }
@@ -133,7 +133,7 @@ class Run {
     Table table;
     table.right_align({1});
     const auto row = [&](std::string what, std::uint64_t nanoseconds) {
-      table.row({std::move(what), fmt::format("{:.3f} ms", milliseconds(nanoseconds))});
+      table.row({std::move(what), milliseconds_text(nanoseconds)});
     };
     row("compile", compile_ns_);
     row("first run", first_ns_);
@@ -164,7 +164,7 @@ class Run {
   std::string text_report() const {
     const std::vector<NamedArray> flat = flat_arrays(results_);
     std::string out;
-    if (engine_ != "cpu") out = fmt::format("engine: {}\n", engine_);
+    if (engine_ != "cpu") out = engine_line(engine_);
     out += stats_table(flat).text();
     if (shown_values_ != 0) out += "\n" + first_values(flat, shown_values_);
     if (!output_.files().empty()) out += '\n';
@@ -229,6 +229,7 @@ class Run {
   RunOutput output_;
   std::unique_ptr<Executable> executable_;
   RunValues values_;
+  std::vector<NamedArray> inputs_;   // those of values_, and weights
   std::vector<NamedArray> results_;  // outputs, states behind them
   RunReport report_;
   std::uint64_t compile_ns_ = 0;

@@ -15,6 +15,7 @@
 #include "cli/parse_text.h"
 #include "cli/progress.h"
 #include "cli/weight_options.h"
+#include "cli/weights_as.h"
 #include "milgen/array_file.h"
 #include "milgen/emit.h"
 #include "milgen/fill.h"
@@ -57,7 +58,8 @@ bool read_text_target(const Context& context, const Args& args, RunTarget& targe
     return refuse(fmt::format("'{}' is a text; only kernels have parameters, '{}' is none",
                               target.name, args.positionals()[1]));
   }
-  for (const std::string_view option : {"--config", "--map"}) {
+  for (const std::string_view option :
+       {std::string_view("--config"), std::string_view("--map"), kWeightsAs.name}) {
     if (args.has(option)) {
       return refuse(fmt::format("{} is for kernels, and '{}' is a text", option, target.name));
     }
@@ -76,9 +78,12 @@ bool read_text_target(const Context& context, const Args& args, RunTarget& targe
 }
 
 bool read_kernel_target(const Context& context, const Args& args, KernelRequest& kernel,
-                        RunTarget& target, bool& usage, Diagnostics& diagnostics) {
+                        const WeightModes* given_modes, RunTarget& target, bool& usage,
+                        Diagnostics& diagnostics) {
   usage = true;
-  if (!configure(kernel, args.value("--config"), args.positionals().subspan(1), diagnostics)) {
+  WeightModes modes;
+  if (!configure(kernel, args.value("--config"), args.positionals().subspan(1), diagnostics) ||
+      !read_weight_modes(args, modes, diagnostics)) {
     return false;
   }
   if (args.has("--model-path")) {
@@ -90,7 +95,7 @@ bool read_kernel_target(const Context& context, const Args& args, KernelRequest&
   }
   usage = false;
   const Program program =
-      build_kernel(*kernel.set, *kernel.kernels.front(), kernel.config, diagnostics);
+      build_requested(kernel, given_modes != nullptr ? *given_modes : modes, diagnostics);
   if (!program) return false;
   const std::unique_ptr<WeightSource> source =
       weight_source(context, args, args.value("--weights", "seed:0"), usage, diagnostics);
@@ -371,12 +376,19 @@ bool parse_mode(std::string_view text, NumericMode& mode) {
 bool make_kernel_target(const Program& program, WeightSource& source, RunTarget& target,
                         Diagnostics& diagnostics) {
   if (!weight_files(program, source, target.options.weights, diagnostics)) return false;
+  if (WeightPlan plan = weight_plan(program); plan.has_weights()) {
+    target.weights.emplace();
+    if (!target.weights->open(std::move(plan), diagnostics) ||
+        !target.weights->load(source, diagnostics)) {
+      return false;
+    }
+  }
   target.module = parse_mil(print_mil(program), diagnostics, {.file = target.name});
   return static_cast<bool>(target.module);
 }
 
 bool read_run_target(const Context& context, const Args& args, RunTarget& target, bool& usage,
-                     Diagnostics& diagnostics) {
+                     Diagnostics& diagnostics, const WeightModes* modes) {
   usage = true;
   if (args.positionals().empty()) {
     diagnostics.error(rule<"usage.argument">.id(),
@@ -392,12 +404,17 @@ bool read_run_target(const Context& context, const Args& args, RunTarget& target
 
   KernelRequest kernel;
   if (names_kernel(context, target.name, kernel)) {
-    return read_kernel_target(context, args, kernel, target, usage, diagnostics);
+    return read_kernel_target(context, args, kernel, modes, target, usage, diagnostics);
   }
   std::error_code code;
   const bool looks_like_kernel = target.name.find('.') == std::string::npos && target.name != "-" &&
                                  !std::filesystem::exists(context.resolve(target.name), code);
   if (looks_like_kernel) return find_kernel(context.registry, target.name, kernel, diagnostics);
+  if (modes != nullptr) {
+    diagnostics.error(rule<"usage.argument">.id(),
+                      fmt::format("weights-as is for kernels, and '{}' is a text", target.name));
+    return false;
+  }
   usage = false;
   return read_text_target(context, args, target, usage, diagnostics);
 }
@@ -513,9 +530,42 @@ bool RunInput::read(const Args& args, Diagnostics& diagnostics) {
   return read_value_specs(args, "--state", states_, diagnostics) && inputs;
 }
 
-bool RunInput::make(const Context& context, std::span<const TensorSpec> inputs,
-                    std::span<const TensorSpec> states, RunValues& values,
-                    Diagnostics& diagnostics) const {
+std::vector<TensorSpec> given_inputs(const RunTarget& target, std::span<const TensorSpec> inputs) {
+  if (!target.weights) return {inputs.begin(), inputs.end()};
+  std::vector<TensorSpec> out;
+  for (const PlannedInput& input : target.weights->plan().inputs) {
+    for (const PlannedPart& part : input.parts) {
+      if (!part.is_weight) out.push_back({part.name, part.dtype, part.shape});
+    }
+  }
+  return out;
+}
+
+bool bind_inputs(RunTarget& target, std::span<const NamedArray> given,
+                 std::vector<NamedArray>& inputs, Diagnostics& diagnostics) {
+  if (target.weights) return target.weights->bind(given, inputs, diagnostics);
+  inputs.assign(given.begin(), given.end());
+  return true;
+}
+
+bool RunInput::names_weight(const WeightPlan& plan, Diagnostics& diagnostics) const {
+  const std::vector<std::string_view> weights = planned_weights(plan);
+  for (const ValueSpec& spec : inputs_) {
+    if (std::ranges::find(weights, spec.name) == weights.end()) continue;
+    diagnostics.error(rule<"run.input">.id(),
+                      fmt::format("'{}' is a weight of the kernel; --weights SOURCE says where its "
+                                  "values come from, and --input is for activations",
+                                  spec.name));
+    return true;
+  }
+  return false;
+}
+
+bool RunInput::make(const Context& context, const RunTarget& target,
+                    std::span<const TensorSpec> all_inputs, std::span<const TensorSpec> states,
+                    RunValues& values, Diagnostics& diagnostics) const {
+  if (target.weights && names_weight(target.weights->plan(), diagnostics)) return false;
+  const std::vector<TensorSpec> inputs = given_inputs(target, all_inputs);
   const bool inputs_made =
       ValueMaker(context, "--input", inputs, values.inputs, diagnostics).make(inputs_);
   const bool states_made =

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@
 #include "milgen/diagnostic.h"
 #include "milgen/module.h"
 #include "milgen/program.h"
+#include "milgen/weight_inputs.h"
+#include "milgen/weight_modes.h"
 #include "milgen/weights.h"
 
 namespace milgen::cli {
@@ -24,15 +27,18 @@ struct RunTarget {
   std::string name;             ///< as the user named it
   Module module = {};           ///< a kernel's is its text, read
   CompileOptions options = {};  ///< weights of a kernel, and of --weights, are in memory
+  /// Of a kernel: the weights that are inputs, with their values.
+  std::optional<WeightInputs> weights = {};
 };
 
 /// The program that the positional arguments name, FILE, NAME.mlmodelc, '-' or KERNEL [NAME=VALUE
-/// ...], with --function, --mode, --threads, --model-path, --weights, --map and --config. False
-/// after a report; `usage` is then whether the command line itself was wrong.
+/// ...], with --function, --mode, --threads, --model-path, --weights, --map, --config and
+/// --weights-as, in whose place `modes` stands where it is given. False after a report; `usage` is
+/// then whether the command line itself was wrong.
 bool read_run_target(const Context& context, const Args& args, RunTarget& target, bool& usage,
-                     Diagnostics& diagnostics);
+                     Diagnostics& diagnostics, const WeightModes* modes = nullptr);
 
-/// A kernel as one: its text, read, and its weights from `source`.
+/// A kernel as one: its text, read, and its weights from `source`, be they constants or inputs.
 bool make_kernel_target(const Program& program, WeightSource& source, RunTarget& target,
                         Diagnostics& diagnostics);
 
@@ -73,12 +79,20 @@ struct ValueSpec {
 
 /// What a program is started with.
 struct RunValues {
-  std::vector<NamedArray> inputs;
+  std::vector<NamedArray> inputs;  ///< those that were given: without the weights among them
   std::vector<NamedArray> states;  ///< those that were given
 
   /// States of their own for one run, so that every run begins with the same.
   std::vector<NamedArray> fresh_states() const;
 };
+
+/// What has to be given values: the activations of a target whose weights are inputs, else all
+/// that the program takes.
+std::vector<TensorSpec> given_inputs(const RunTarget& target, std::span<const TensorSpec> inputs);
+/// All inputs of the program: `given`, with the weights among or behind them. Those of one target
+/// share the arrays of its weights.
+bool bind_inputs(RunTarget& target, std::span<const NamedArray> given,
+                 std::vector<NamedArray>& inputs, Diagnostics& diagnostics);
 
 /// The options --input and --state.
 class RunInput {
@@ -87,13 +101,16 @@ class RunInput {
   bool read(const Args& args, Diagnostics& diagnostics);
   /// Inputs that are given no values are made by formula, as seed:0 makes them.
   void seed_rest() { inputs_.push_back({.source = "seed:0"}); }
-  /// Makes the arrays. Reports `run.input` for an input without values, a name that the program has
-  /// not, a dtype or shape that does not fit and a dim that nothing says, and what reading files
+  /// Makes the arrays of what `target` has for `inputs` but weights, and of `states`. Reports
+  /// `run.input` for an input without values, a name that the program has not or that is a weight,
+  /// a dtype or shape that does not fit and a dim that nothing says, and what reading files
   /// reports.
-  bool make(const Context& context, std::span<const TensorSpec> inputs,
+  bool make(const Context& context, const RunTarget& target, std::span<const TensorSpec> inputs,
             std::span<const TensorSpec> states, RunValues& values, Diagnostics& diagnostics) const;
 
  private:
+  bool names_weight(const WeightPlan& plan, Diagnostics& diagnostics) const;
+
   std::vector<ValueSpec> inputs_;
   std::vector<ValueSpec> states_;
 };

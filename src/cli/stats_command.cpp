@@ -5,7 +5,10 @@
 #include "cli/commands.h"
 #include "cli/format.h"
 #include "cli/json.h"
+#include "cli/kernel_args.h"
 #include "cli/mil_input.h"
+#include "cli/weights_as.h"
+#include "milgen/print.h"
 #include "milgen/stats.h"
 #include "support/rule.h"
 
@@ -119,45 +122,95 @@ Json function_json(const FunctionStats& stats) {
   return out;
 }
 
-}  // namespace
+/// One run of `stats`.
+class Stats {
+ public:
+  Stats(Context& context, const Args& args) : context_(context), args_(args) {}
 
-int run_stats(Context& context, const Args& args) {
-  Diagnostics diagnostics;
-  if (args.positionals().empty()) {
-    diagnostics.error(rule<"usage.argument">.id(), "a MIL file or a compiled model is to be named");
-    return context.usage_error(diagnostics, "stats");
+  int run() {
+    if (args_.positionals().empty()) {
+      diagnostics_.error(rule<"usage.argument">.id(),
+                         "a MIL file, a compiled model or a kernel is to be named");
+      return usage_error();
+    }
+    KernelRequest kernel;
+    if (names_kernel(context_, args_.positionals()[0], kernel)) {
+      WeightModes modes;
+      if (!configure(kernel, args_.value("--config"), args_.positionals().subspan(1),
+                     diagnostics_) ||
+          !read_weight_modes(args_, modes, diagnostics_)) {
+        return usage_error();
+      }
+      show_kernel(kernel, modes);
+    } else {
+      for (const std::string_view option : {std::string_view("--config"), kWeightsAs.name}) {
+        if (!args_.has(option)) continue;
+        diagnostics_.error(
+            rule<"usage.argument">.id(),
+            fmt::format("{} is for kernels, and '{}' is none", option, args_.positionals()[0]));
+        return usage_error();
+      }
+      show_texts();
+    }
+    if (json()) context_.streams.out << json_text(root_);
+    context_.report(diagnostics_);
+    return diagnostics_.has_errors() ? kExitFailed : kExitDone;
   }
-  std::vector<MilInput> inputs;
-  for (const std::string& name : args.positionals()) {
-    find_mil_inputs(context, name, inputs, diagnostics);
+
+ private:
+  bool json() const { return args_.value("--format") == "json"; }
+  int usage_error() { return context_.usage_error(diagnostics_, "stats"); }
+
+  void show_kernel(const KernelRequest& kernel, const WeightModes& modes) {
+    const Program program = build_requested(kernel, modes, diagnostics_);
+    if (!program) return;
+    const std::string& name = args_.positionals()[0];
+    const Module module = parse_mil(print_mil(program), diagnostics_, {.file = name});
+    if (module) show(module, name);
   }
-  const bool json = args.value("--format") == "json";
-  Json root = Json::array();
-  bool first = true;
-  for (const MilInput& input : inputs) {
-    Module module;
-    if (!read_mil_input(context, input, module, diagnostics) || !module) continue;
+
+  void show_texts() {
+    std::vector<MilInput> inputs;
+    for (const std::string& name : args_.positionals()) {
+      find_mil_inputs(context_, name, inputs, diagnostics_);
+    }
+    for (const MilInput& input : inputs) {
+      Module module;
+      if (read_mil_input(context_, input, module, diagnostics_) && module) {
+        show(module, input.path);
+      }
+    }
+  }
+
+  void show(const Module& module, const std::string& path) {
     const std::vector<FunctionStats> functions = module_stats(module);
-    if (json) {
+    if (json()) {
       Json entry;
-      entry["file"] = input.path;
+      entry["file"] = path;
       entry["version"] = std::string(module.version());
       entry["functions"] = Json::array();
       for (const FunctionStats& stats : functions) {
         entry["functions"].push_back(function_json(stats));
       }
-      root.push_back(std::move(entry));
-      continue;
+      root_.push_back(std::move(entry));
+      return;
     }
-    std::ostream& out = context.streams.out;
-    out << fmt::format("{}{}: program({}), {}\n", first ? "" : "\n", input.path, module.version(),
+    std::ostream& out = context_.streams.out;
+    out << fmt::format("{}{}: program({}), {}\n", first_ ? "" : "\n", path, module.version(),
                        counted(functions.size(), "function"));
-    first = false;
+    first_ = false;
     for (const FunctionStats& stats : functions) out << function_text(stats);
   }
-  if (json) context.streams.out << json_text(root);
-  context.report(diagnostics);
-  return diagnostics.has_errors() ? kExitFailed : kExitDone;
-}
+
+  Context& context_;
+  const Args& args_;
+  Diagnostics diagnostics_;
+  Json root_ = Json::array();
+  bool first_ = true;
+};
+
+}  // namespace
+
+int run_stats(Context& context, const Args& args) { return Stats(context, args).run(); }
 
 }  // namespace milgen::cli

@@ -65,6 +65,13 @@ std::unique_ptr<WeightSource> weight_source(const Context& context, const Args& 
   return source;
 }
 
+LayoutOptions layout_of(const KernelEntry& kernel) {
+  LayoutOptions layout;
+  layout.files = kernel.weight_files;
+  if (layout.files == WeightFiles::shared) layout.shared_name = kernel.name + ".bin";
+  return layout;
+}
+
 bool emit_options(const Args& args, EmitOptions& options, Diagnostics& diagnostics) {
   const std::size_t errors = diagnostics.errors();
   if (args.value("--weight-file") == "shared") options.layout.files = WeightFiles::shared;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "backend/ports.h"
 #include "cpu/executor.h"
 #include "support/splitmix.h"
 
@@ -187,15 +188,12 @@ bool Runner::put_element(const StepCode& step, ListValue& list, std::int64_t ind
                          const TensorView& value) {
   const auto length = static_cast<std::int64_t>(list.elements.size());
   if (index < 0 || index >= (list.may_grow ? kMostElements : length)) {
+    const std::string more = list.may_grow ? fmt::format(" and may grow to {}", kMostElements) : "";
     return fail(step, rule<"run.index">,
                 fmt::format("index {} lies outside of the list, which has {} elements{}", index,
-                            length, list.may_grow ? " and may grow to 16777216" : ""));
+                            length, more));
   }
-  bool fits = value.shape.size() == list.shape.size() && value.dtype == list.dtype;
-  for (std::size_t d = 0; fits && d < value.shape.size(); ++d) {
-    fits = list.shape[d] < 0 || list.shape[d] == value.shape[d];
-  }
-  if (!fits) {
+  if (value.dtype != list.dtype || !shape_fits(list.shape, value.shape)) {
     return fail(step, rule<"run.shape">,
                 fmt::format("value is tensor<{}, {}> but the list holds tensor<{}, {}>",
                             dtype_name(value.dtype), to_string(value.shape), dtype_name(list.dtype),

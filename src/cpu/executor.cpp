@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 
+#include "backend/ports.h"
 #include "cpu/op_run.h"
 #include "support/printable.h"
 
@@ -279,10 +280,7 @@ bool Runner::hand_on(const StepCode& step) {
 bool Runner::check_declared(const StepCode& step, SlotId id, DType dtype, const Shape& shape) {
   const SlotCode& declared = code_.slots[id];
   const SlotPlan& planned = frame_.plan().slots[id];
-  bool fits = declared.shape.size() == shape.size() && declared.dtype == dtype;
-  for (std::size_t d = 0; fits && d < shape.size(); ++d) {
-    fits = declared.shape[d] < 0 || declared.shape[d] == shape[d];
-  }
+  bool fits = declared.dtype == dtype && shape_fits(declared.shape, shape);
   // Steps behind this one were planned with the shape.
   if (planned.shape_known) fits = fits && planned.shape == shape;
   if (fits) return true;

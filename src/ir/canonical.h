@@ -60,6 +60,8 @@ class Canonical {
 /// dtype that weight files have (coremltools' threshold: mil_text_format, section 6).
 bool stands_in_file(const Graph& graph, const Const& constant);
 
+struct WeightLowering;  // ir/weight_lowering.h
+
 struct ProgramData {
   ProgramData(std::string program_name, Opset program_opset, std::shared_ptr<const Graph> of)
       : name(std::move(program_name)), opset(program_opset), graph(std::move(of)) {}
@@ -68,6 +70,8 @@ struct ProgramData {
   Opset opset;
   std::shared_ptr<const Graph> graph;
   Canonical canonical{*graph};
+  /// Of a program whose weights are inputs: what it was made from. Null for any other.
+  std::shared_ptr<const WeightLowering> lowering;
   /// Of the Program handles; the first is made with the data.
   mutable std::atomic<std::uint32_t> references{1};
 };

@@ -10,6 +10,7 @@
 
 #include "ir/builder.h"
 #include "ir/canonical.h"
+#include "milgen/weight_modes.h"
 #include "milgen/weights.h"
 #include "support/rule.h"
 
@@ -504,6 +505,10 @@ Program Kernel::finish(Loc loc) {
     return std::pair(graph.names.view(graph.outputs[i].name), graph.outputs[i].loc);
   });
   return Program(data.release());
+}
+
+Program Kernel::finish(const WeightModes& modes, Loc loc) {
+  return with_weights_as(finish(loc), modes, builder_->diagnostics);
 }
 
 }  // namespace milgen

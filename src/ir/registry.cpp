@@ -97,7 +97,7 @@ std::size_t Registry::add_set(std::string_view name, std::string_view doc) {
   for (std::size_t i = 0; i < sets_.size(); ++i) {
     if (sets_[i].name == name) return i;
   }
-  sets_.push_back({std::string(name), std::string(doc), {}, {}, {}});
+  sets_.push_back({std::string(name), std::string(doc), {}, {}, {}, {}});
   return sets_.size() - 1;
 }
 

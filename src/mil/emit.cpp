@@ -6,11 +6,16 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <string>
+#include <system_error>
 #include <unordered_map>
 
 #include "ir/canonical.h"
 #include "mil/weight_path.h"
+#include "milgen/weight_modes.h"
 #include "milgen/weights.h"
 #include "support/files.h"
 #include "support/half.h"
@@ -195,6 +200,51 @@ bool write_text_file(const std::string& path, std::string_view text, Diagnostics
   return file.open(path, diagnostics) && file.write(text, diagnostics) && file.commit(diagnostics);
 }
 
+bool digest_payload(const Program& program, const PlannedPayload& payload, WeightSource& source,
+                    WeightDigests* known, std::string& digest, Diagnostics& diagnostics) {
+  const WeightInfo& weight = payload.weight;
+  // What a program says itself is no source's, and depends on the program.
+  if (weight.own_values) known = nullptr;
+  const std::string key = fmt::format("{} {} {} {}", dtype_name(weight.dtype),
+                                      to_string(weight.shape), fill_name(weight.fill), weight.name);
+  if (known != nullptr && known->contains(key)) {
+    digest = known->at(key);
+    return true;
+  }
+  HashSink sink;
+  const bool ok = read_weight(program, payload.index, source, sink, diagnostics);
+  digest = sink.finish();
+  if (ok && known != nullptr) known->emplace(key, digest);
+  return ok;
+}
+
+/// Takes away the plan that an earlier emit() left, which would contradict the text. Another file
+/// of that name stays.
+void remove_old_plan(const std::string& path) {
+  constexpr std::string_view kPlan = "# milgen weight plan ";
+  std::string start(kPlan.size(), ' ');
+  std::ifstream file(path, std::ios::binary);
+  if (!file.read(start.data(), static_cast<std::streamsize>(start.size())) || start != kPlan)
+    return;
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+}
+
+/// The plan of a program whose weights are inputs, in front of its text.
+bool write_plan(const Program& program, const std::string& folder, Diagnostics& diagnostics,
+                std::vector<EmittedFile>* written) {
+  const WeightPlan plan = weight_plan(program);
+  const std::string name = std::string(program.name()) + ".plan";
+  if (!plan.has_weights()) {
+    remove_old_plan(joined(folder, name));
+    return true;
+  }
+  const std::string text = plan_text(plan);
+  if (!write_text_file(joined(folder, name), text, diagnostics)) return false;
+  if (written != nullptr) written->push_back({name, text.size()});
+  return true;
+}
+
 }  // namespace
 
 bool read_weight(const Program& program, std::size_t index, WeightSource& source, WeightSink& sink,
@@ -221,10 +271,12 @@ bool check_source(std::span<const Program> programs, const WeightSource& source,
                   Diagnostics& diagnostics) {
   if (!check_programs(programs, diagnostics)) return false;
   std::vector<std::vector<WeightInfo>> weights;  // requests view the names in here
+  std::vector<WeightPlan> plans;                 // and these
   std::vector<WeightRequest> requests;
   std::set<std::string_view> seen;
   std::vector<std::string_view> own;
   weights.reserve(programs.size());
+  plans.reserve(programs.size());
   for (const Program& program : programs) {
     weights.push_back(program.weights());
     for (const WeightInfo& weight : weights.back()) {
@@ -232,6 +284,12 @@ bool check_source(std::span<const Program> programs, const WeightSource& source,
         own.push_back(weight.name);
       } else if (seen.insert(weight.name).second) {
         requests.push_back({weight.name, weight.dtype, weight.shape, weight.fill});
+      }
+    }
+    plans.push_back(weight_plan(program));
+    for (const PlannedInput& input : plans.back().inputs) {
+      for (const PlannedPart& part : input.parts) {
+        if (part.is_weight) own.push_back(part.name);
       }
     }
   }
@@ -280,7 +338,10 @@ bool emit(std::span<const Program> programs, const std::string& folder, WeightSo
   }
   for (std::size_t p = 0; p < texts.size(); ++p) {
     const std::string name = std::string(programs[p].name()) + ".mil";
-    if (!write_text_file(joined(folder, name), texts[p], diagnostics)) return false;
+    if (!write_plan(programs[p], folder, diagnostics, written) ||
+        !write_text_file(joined(folder, name), texts[p], diagnostics)) {
+      return false;
+    }
     if (written != nullptr) written->push_back({name, texts[p].size()});
   }
   return true;
@@ -288,14 +349,16 @@ bool emit(std::span<const Program> programs, const std::string& folder, WeightSo
 
 bool list_weights(std::span<const Program> programs, const WeightLayout& layout,
                   WeightSource& source, Diagnostics& diagnostics,
-                  std::vector<WeightListingRow>& rows) {
+                  std::vector<WeightListingRow>& rows, WeightDigests* digests) {
   bool ok = true;
   for (const PlannedFile& file : layout.files()) {
     for (const PlannedPayload& payload : file.payloads) {
-      HashSink sink;
-      ok = read_weight(programs[payload.program], payload.index, source, sink, diagnostics) && ok;
+      std::string digest;
+      ok = digest_payload(programs[payload.program], payload, source, digests, digest,
+                          diagnostics) &&
+           ok;
       rows.push_back({payload.weight.name, payload.weight.dtype, payload.weight.shape, file.path,
-                      payload.record_offset, payload.size_bytes, sink.finish()});
+                      payload.record_offset, payload.size_bytes, std::move(digest)});
     }
   }
   return ok;

@@ -13,6 +13,8 @@
 #define MILGEN_HAS_NEON 1
 #endif
 
+#include "support/half_transpose.h"
+
 namespace milgen {
 namespace {
 
@@ -510,30 +512,44 @@ void floats_from_halves(const void* halves, void* floats, std::size_t count, Hal
 void halves_from_floats_transposed(const void* floats, std::size_t rows, std::size_t columns,
                                    std::size_t first_column, std::size_t column_count, void* halves,
                                    HalfReport& report, HalfPath path) {
+  detail::transpose_to_halves({.floats = floats,
+                               .rows = rows,
+                               .columns = columns,
+                               .row_count = rows,
+                               .first_column = first_column,
+                               .column_count = column_count,
+                               .halves = halves,
+                               .stride = rows},
+                              report, path);
+}
+
+void detail::transpose_to_halves(const TransposedPart& part, HalfReport& report, HalfPath path) {
   const Kernels& use = kernels(path);
-  const auto* from = static_cast<const std::byte*>(floats) + 4 * first_column;
-  auto* to = static_cast<std::byte*>(halves);
-  const std::size_t target_stride = 2 * rows;
-  const auto address = reinterpret_cast<std::uintptr_t>(halves);
+  const auto* from = static_cast<const std::byte*>(part.floats) +
+                     4 * (part.first_row * part.columns + part.first_column);
+  auto* to = static_cast<std::byte*>(part.halves);
+  const std::size_t target_stride = 2 * part.stride;
+  const auto address = reinterpret_cast<std::uintptr_t>(part.halves);
   const bool in_lines = target_stride % kLineBytes == 0 && address % 2 == 0;
-  const bool stream = in_lines && column_count * target_stride > kStreamBytes;
+  const bool stream =
+      in_lines && (part.past_caches || part.column_count * target_stride > kStreamBytes);
   // Where the result's rows are whole cache lines, the bands are laid on line borders.
   const std::size_t lead = in_lines ? (kLineBytes - address % kLineBytes) % kLineBytes / 2 : 0;
   // The same for the source: read across two lines, each of them would be fetched twice.
   const auto source_address = reinterpret_cast<std::uintptr_t>(from);
-  const bool from_lines = columns % (kLineBytes / 4) == 0 && source_address % 4 == 0;
+  const bool from_lines = part.columns % (kLineBytes / 4) == 0 && source_address % 4 == 0;
   const std::size_t source_lead =
       from_lines ? (kLineBytes - source_address % kLineBytes) % kLineBytes / 4 : 0;
   std::size_t width = 0;
-  for (std::size_t c = 0; c < column_count; c += width) {
+  for (std::size_t c = 0; c < part.column_count; c += width) {
     width = c == 0 && source_lead != 0 ? source_lead : kBandColumns;
-    width = std::min(width, column_count - c);
+    width = std::min(width, part.column_count - c);
     std::size_t height = 0;
-    for (std::size_t r = 0; r < rows; r += height) {
+    for (std::size_t r = 0; r < part.row_count; r += height) {
       height = r == 0 && lead != 0 ? lead : kBandRows;
-      height = std::min(height, rows - r);
-      const Band band = {.source = from + 4 * (r * columns + c),
-                         .source_stride = 4 * columns,
+      height = std::min(height, part.row_count - r);
+      const Band band = {.source = from + 4 * (r * part.columns + c),
+                         .source_stride = 4 * part.columns,
                          .target = to + c * target_stride + 2 * r,
                          .target_stride = target_stride,
                          .rows = height,
@@ -543,7 +559,8 @@ void halves_from_floats_transposed(const void* floats, std::size_t rows, std::si
       for (std::size_t n = 0; n < band.rows; ++n) {
         for (std::size_t k = 0; k < width; ++k) {
           const auto value = load<float>(band.source + n * band.source_stride + 4 * k);
-          const std::uint64_t index = std::uint64_t{first_column + c + k} * rows + r + n;
+          const std::uint64_t index =
+              std::uint64_t{part.first_column + c + k} * part.rows + part.first_row + r + n;
           // 65520 is the least magnitude that rounds to infinity; a NaN compares false.
           if (!(std::fabs(value) < 65520.0f)) note(value, index, report);
         }

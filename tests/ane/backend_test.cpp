@@ -3,7 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -15,8 +14,6 @@
 #include "ane/fake.h"
 #include "ane/programs.h"
 #include "milgen/milgen.h"
-#include "milgen/stories.h"
-#include "milgen/weights.h"
 
 using namespace milgen;
 using milgen::test::CleanTemporary;
@@ -225,44 +222,4 @@ TEST_CASE("MILGEN_ANE_CACHE turns the cache on") {
     CHECK(fake.logged("compileWithQoS") == 1);
   }
   ::unsetenv("MILGEN_ANE_CACHE");
-}
-
-TEST_CASE("the Stories kernels give on the fake what they give on the CPU") {
-  CleanTemporary temporary;
-  FakeScope fake;
-  const FakeBackend backend;
-  Registry registry;
-  add_stories_kernels(registry);
-  const KernelSetInfo& set = registry.sets().front();
-  const NamedConfig* small = set.find_config("small");
-  REQUIRE(small != nullptr);
-  REQUIRE(set.kernels.size() == 6);
-  for (const KernelEntry& entry : set.kernels) {
-    CAPTURE(entry.name);
-    Diagnostics diagnostics;
-    const Program program = build_kernel(set, entry, small->config, diagnostics);
-    REQUIRE(program);
-    const auto weights = seeded_weights(1);
-    const auto there = ane_backend().compile(program, *weights, {}, diagnostics);
-    const auto here = cpu_backend().compile(program, *weights, {}, diagnostics);
-    REQUIRE_MESSAGE(there != nullptr, render(diagnostics));
-    REQUIRE(here != nullptr);
-    std::vector<NamedArray> inputs;
-    for (const TensorSpec& spec : here->inputs()) {
-      Array array = filled(spec.shape, -1, 0);
-      for (std::int64_t i = 0; i < array.size(); ++i) {
-        array.set(i, static_cast<double>(i * 37 % 101 - 50) / 64);
-      }
-      inputs.push_back({spec.name, array});
-    }
-    std::vector<NamedArray> found;
-    std::vector<NamedArray> expected;
-    REQUIRE_MESSAGE(there->run(inputs, found, diagnostics), render(diagnostics));
-    REQUIRE(here->run(inputs, expected, diagnostics));
-    REQUIRE(found.size() == expected.size());
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      CHECK(found[i].name == expected[i].name);
-      CHECK(std::ranges::equal(found[i].array.bytes(), expected[i].array.bytes()));
-    }
-  }
 }

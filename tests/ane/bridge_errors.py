@@ -17,7 +17,9 @@ sys.dont_write_bytecode = True
 
 from bridge_ctypes import FUNCTIONS, K, M, MATMUL, N, WEIGHTED, Bridge, floats, halves, sizes
 
-ADDED = ["run", "build_weight_blob_int8", "build_weight_blob_quantized", "last_error"]
+ADDED = ["run", "build_weight_blob_int8", "build_weight_blob_quantized", "last_error", "read_plan",
+         "free_plan", "plan_inputs", "plan_input_bytes", "plan_parts", "plan_part_name",
+         "plan_part_elements", "write_planned"]
 
 
 class Wrong:

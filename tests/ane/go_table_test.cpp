@@ -1,64 +1,21 @@
-// src/ane/README.md: its tables are complete, and what they name is there.
+// src/ane/README.md and src/kernels/README.md: their tables about Go are complete, and what they
+// name is there.
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "milgen/ane/probe.h"
+#include "milgen/registry.h"
+#include "support/doc_table.h"
 
 namespace milgen::test {
 namespace {
-
-namespace fs = std::filesystem;
-
-std::string read(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  return text.str();
-}
-
-fs::path root() { return MILGEN_SOURCE_DIR; }
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) lines.push_back(line);
-  return lines;
-}
-
-/// What stands between backquotes, in order.
-std::vector<std::string> in_backquotes(std::string_view text) {
-  std::vector<std::string> out;
-  for (std::size_t begin = text.find('`'); begin != text.npos; begin = text.find('`', begin)) {
-    const std::size_t end = text.find('`', begin + 1);
-    if (end == text.npos) break;
-    out.emplace_back(text.substr(begin + 1, end - begin - 1));
-    begin = end + 1;
-  }
-  return out;
-}
-
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
-std::vector<std::string> words(std::string_view text) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < text.size();) {
-    std::size_t end = i;
-    while (end < text.size() && is_word(text[end])) ++end;
-    if (end > i) out.emplace_back(text.substr(i, end - i));
-    i = end + 1;
-  }
-  return out;
-}
 
 /// A row of three cells of a table about Go.
 struct Row {
@@ -68,23 +25,20 @@ struct Row {
   std::string here;
 };
 
+/// The rows below headings of Go's packages.
 std::vector<Row> table() {
   std::vector<Row> rows;
-  std::string section;
-  for (const std::string& line : lines_of(read(root() / "src/ane/README.md"))) {
-    if (line.starts_with("### ")) section = line.substr(4);
-    if (section.empty() || !line.starts_with("| ") || line.starts_with("| Go type")) continue;
-    std::vector<std::string> cells;
-    for (std::size_t begin = 1; begin < line.size();) {
-      const std::size_t end = line.find('|', begin);
-      if (end == line.npos) break;
-      cells.push_back(line.substr(begin, end - begin));
-      begin = end + 1;
+  for (const char* file : {"src/ane/README.md", "src/kernels/README.md"}) {
+    std::string section;
+    for (const std::string& line : lines_of(read(root() / file))) {
+      if (line.starts_with("### ")) section = line.substr(4);
+      if (section.empty() || !line.starts_with("| ") || line.starts_with("| Go type")) continue;
+      const std::vector<std::string> cells = cells_of(line);
+      REQUIRE_MESSAGE(cells.size() == 3, line);
+      const std::vector<std::string> type = words(cells[0]);
+      REQUIRE_MESSAGE(type.size() == 1, line);
+      rows.push_back({section, type.front(), in_backquotes(cells[1]), cells[2]});
     }
-    REQUIRE_MESSAGE(cells.size() == 3, line);
-    const std::vector<std::string> type = words(cells[0]);
-    REQUIRE_MESSAGE(type.size() == 1, line);
-    rows.push_back({section, type.front(), in_backquotes(cells[1]), cells[2]});
   }
   return rows;
 }
@@ -147,25 +101,11 @@ bool has(const std::vector<Row>& rows, const GoSymbol& symbol) {
   });
 }
 
-/// All words of the public headers that do not stand in comments.
-std::set<std::string> public_words() {
-  std::set<std::string> out;
-  for (const auto& entry : fs::recursive_directory_iterator(root() / "include/milgen")) {
-    if (entry.path().extension() != ".h") continue;
-    for (const std::string& line : lines_of(read(entry.path()))) {
-      const std::size_t begin = line.find_first_not_of(' ');
-      if (begin == line.npos || line[begin] == '*' || line.compare(begin, 2, "/*") == 0) continue;
-      for (std::string& word : words(line.substr(0, line.find("//")))) out.insert(std::move(word));
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("the table about the Go packages has every exported symbol") {
-  const fs::path facts = root().parent_path() / "shared/facts/go_ane_api.md";
-  if (!fs::exists(facts)) {
+  const std::filesystem::path facts = root().parent_path() / "shared/facts/go_ane_api.md";
+  if (!std::filesystem::exists(facts)) {
     MESSAGE("skipped: ", facts.string(), " is not there");
     return;
   }
@@ -188,20 +128,24 @@ TEST_CASE("the table about the Go packages has no symbol twice") {
   }
 }
 
-TEST_CASE("what the table names on milgen's side is in a public header") {
-  const std::set<std::string> known = public_words();
-  for (const Row& row : table()) {
-    for (const std::string& name : in_backquotes(row.here)) {
-      if (name.starts_with("milc ")) continue;
-      if (name.ends_with(".h")) {
-        CHECK_MESSAGE(fs::exists(root() / "include" / name), name);
-        continue;
-      }
-      for (const std::string& word : words(name)) {
-        CHECK_MESSAGE(known.count(word) == 1, row.type, ": ", name);
-      }
-    }
+TEST_CASE("what the table names on milgen's side is there") {
+  const MilgenNames known;
+  for (const Row& row : table()) known.check(row.type, row.here);
+}
+
+TEST_CASE("the README of the kernels has a line for every set") {
+  std::vector<std::string> lined;
+  for (const std::string& line : lines_of(read(root() / "src/kernels/README.md"))) {
+    if (line.starts_with("## ")) break;
+    if (line.starts_with("| `")) lined.push_back(in_backquotes(line).front());
   }
+  std::ranges::sort(lined);
+  std::vector<std::string> registered;
+  Registry kernels;
+  add_builtin_kernels(kernels);
+  for (const KernelSetInfo& set : kernels.sets()) registered.push_back(set.name);
+  std::ranges::sort(registered);
+  CHECK(lined == registered);
 }
 
 TEST_CASE("the README settles by every question of milc probe, and by no other") {

@@ -25,18 +25,18 @@
 #include <vector>
 
 #include "bench/bench.h"
+#include "bench/script.h"
 #include "cpu/blas.h"
 #include "milgen/backend.h"
+#include "milgen/kernels/stories.h"
 #include "milgen/milgen.h"
-#include "milgen/stories.h"
 #include "milgen/weights.h"
-
-extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX has it in no header
 
 namespace {
 
 using namespace milgen;  // NOLINT(google-build-using-namespace): a program of its own
 using bench::Race;
+using bench::Script;
 
 // --- What the kernels multiply. ---
 
@@ -108,66 +108,6 @@ class Products {
     std::vector<float> c;
   };
   std::vector<Product> products_;
-};
-
-// --- A script that runs kernels when it is told to. ---
-
-/// A process of its own: its threads and its library are not ours.
-class Script {
- public:
-  Script(const std::string& script, int threads) {
-    int to[2];
-    int from[2];
-    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) return;
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, to[0], 0);
-    posix_spawn_file_actions_adddup2(&files, from[1], 1);
-    const std::string count = std::to_string(threads);
-    for (const char* name : {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"}) {
-      setenv(name, count.c_str(), 1);  // NOLINT(concurrency-mt-unsafe): nobody else runs
-    }
-    const std::string path = std::string(MILGEN_SOURCE_DIR) + "/tests/bench/" + script;
-    std::string words[] = {MILGEN_PYTHON, path, count};
-    char* arguments[] = {words[0].data(), words[1].data(), words[2].data(), nullptr};
-    const int error = posix_spawn(&process_, arguments[0], &files, nullptr, arguments, environ);
-    posix_spawn_file_actions_destroy(&files);
-    close(to[0]);
-    close(from[1]);
-    ask_ = fdopen(to[1], "w");
-    answer_ = fdopen(from[0], "r");
-    if (error != 0) process_ = -1;
-    ready_ = error == 0 && line() == "ready";
-  }
-  ~Script() {
-    if (ask_ != nullptr) std::fclose(ask_);
-    if (answer_ != nullptr) std::fclose(answer_);
-    if (process_ > 0) waitpid(process_, nullptr, 0);
-  }
-  Script(const Script&) = delete;
-  Script& operator=(const Script&) = delete;
-
-  bool ready() const { return ready_; }
-  /// Seconds of one run of a kernel.
-  double run(std::string_view kernel) {
-    std::fprintf(ask_, "%.*s\n", static_cast<int>(kernel.size()), kernel.data());
-    std::fflush(ask_);
-    return std::strtod(line().c_str(), nullptr);
-  }
-
- private:
-  std::string line() {
-    std::string text;
-    for (int c = std::fgetc(answer_); c != EOF && c != '\n'; c = std::fgetc(answer_)) {
-      text += static_cast<char>(c);
-    }
-    return text;
-  }
-
-  pid_t process_ = -1;
-  std::FILE* ask_ = nullptr;
-  std::FILE* answer_ = nullptr;
-  bool ready_ = false;
 };
 
 // --- A compiled program and its arrays. ---
@@ -268,8 +208,8 @@ class Kernels {
           if (blas.sgemm != nullptr) products.run(blas.sgemm);
         },
         [&](bool begins) { bench::give_blas_threads(begins ? threads : 1); });
-    const std::size_t n = race.add_timed([&] { return numpy.ready() ? numpy.run(row.kernel) : 0; });
-    const std::size_t t = race.add_timed([&] { return torch.ready() ? torch.run(row.kernel) : 0; });
+    const std::size_t n = race.add_timed([&] { return numpy.run(row.kernel); });
+    const std::size_t t = race.add_timed([&] { return torch.run(row.kernel); });
     race.run(std::chrono::milliseconds(threads == 1 || quick_ ? 0 : 50));
 
     // Weights in the text and pack buffers of products are not in `kept`.

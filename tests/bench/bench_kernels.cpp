@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "bench/bench.h"
+#include "milgen/kernels/stories.h"
 #include "milgen/milgen.h"
-#include "milgen/stories.h"
 #include "support/counted_memory.h"
 
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "milgen/cli.h"
-#include "milgen/stories.h"
+#include "milgen/kernels/stories.h"
 
 namespace milgen {
 

@@ -12,8 +12,8 @@
 
 #include "cpu/run_text.h"
 #include "milgen/fill.h"
+#include "milgen/kernels/stories.h"
 #include "milgen/registry.h"
-#include "milgen/stories.h"
 #include "milgen/weights.h"
 
 namespace milgen::test {

@@ -1,7 +1,7 @@
 // The six Stories kernels against programs written by hand in the field's style. The reference text
 // below is written from the formulas alone, op by op, and is compared as a graph: names, constant
 // placement and number spelling aside, the two have to be the same.
-#include "milgen/stories.h"
+#include "milgen/kernels/stories.h"
 
 #include <doctest/doctest.h>
 

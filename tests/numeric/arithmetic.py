@@ -1,4 +1,4 @@
-"""Arithmetic whose bits do not depend on the machine, and roundings to fp16.
+"""Arithmetic whose bits do not depend on the machine, and roundings to fp16 and fp32.
 
 Only operations that IEEE 754 defines to the last bit are used (add, subtract, multiply, divide,
 square root, ldexp, rint), each as one numpy call over whole arrays, so that neither a BLAS library
@@ -57,6 +57,23 @@ def exp(x):
     return np.ldexp(value, count.astype(np.int64))
 
 
+def cos_and_sin(x):
+    """Of angles below 2^20, each within 2 units of the last place of 1."""
+    x = np.asarray(x, np.float64)
+    # pi / 2 in two parts, the first so short that its multiples are exact.
+    quarters = np.rint(x * 0.63661977236758134308)
+    rest = (x - quarters * 1.57079632673412561417) - quarters * 6.07710050650619224932e-11
+    square = rest * rest
+    cos, sin = np.ones_like(rest), np.ones_like(rest)
+    for n in range(20, 0, -2):  # Taylor: |rest| <= 0.79, so that what is left out is below 2^-77
+        cos = 1.0 - cos * square / (n * (n - 1))
+        sin = 1.0 - sin * square / (n * (n + 1))
+    sin = sin * rest
+    turns = quarters % 4
+    choices = [turns == quarter for quarter in range(4)]
+    return np.select(choices, [cos, -sin, -cos, sin]), np.select(choices, [sin, cos, -sin, -cos])
+
+
 def sigmoid(x):
     return 1.0 / (1.0 + exp(-np.asarray(x, np.float64)))
 
@@ -70,3 +87,8 @@ def softmax(x):
 def half(x):
     """x rounded once to fp16, to nearest, ties to even; as float64."""
     return np.asarray(x, np.float64).astype(np.float16).astype(np.float64)
+
+
+def single(x):
+    """The same for fp32."""
+    return np.asarray(x, np.float64).astype(np.float32).astype(np.float64)

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from arithmetic import half, np
+from arithmetic import half, np, single
 
 
 def random_bits(name, seed, count):
@@ -25,16 +25,20 @@ def signed_unit(name, seed, shape):
     return (2.0 * ((z >> np.uint64(11)).astype(np.float64) * 2.0**-53) - 1.0).reshape(shape)
 
 
-def half_input(name, seed, shape):
-    return half(signed_unit(name, seed, shape))
+ROUNDED = {"fp16": half, "fp32": single}
 
 
-def half_weight(name, seed, shape, formula):
+def seeded_input(name, seed, shape, dtype="fp16"):
+    return ROUNDED[dtype](signed_unit(name, seed, shape))
+
+
+def seeded_weight(name, seed, shape, formula, dtype="fp16"):
     if formula == "near_one":
-        return half(1.0 + signed_unit(name, seed, shape) / 10)
+        return ROUNDED[dtype](1.0 + signed_unit(name, seed, shape) / 10)
     fan_in = int(np.prod(shape[1:], dtype=np.int64))
-    return half(signed_unit(name, seed, shape) / np.sqrt(np.float64(fan_in)))
+    return ROUNDED[dtype](signed_unit(name, seed, shape) / np.sqrt(np.float64(fan_in)))
 
 
-def sha256_of_half(x):
-    return hashlib.sha256(x.astype("<f2").tobytes()).hexdigest()
+def sha256_of(x, dtype="fp16"):
+    """Of the bytes of its values, little-endian."""
+    return hashlib.sha256(x.astype({"fp16": "<f2", "fp32": "<f4"}[dtype]).tobytes()).hexdigest()
