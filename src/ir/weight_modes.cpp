@@ -69,7 +69,7 @@ class Chooser {
       const auto found = known.find(choice.weight);
       if (choice.weight.empty() || found == known.end()) {
         refuse(rule<"weights.unknown">,
-               fmt::format("weight {} is to be {}, but no output needs a weight of that name",
+               fmt::format("weight '{}' is to be {}, but no output needs a weight of that name",
                            printable(choice.weight), weights_as_name(choice.as)));
         continue;
       }
@@ -134,9 +134,11 @@ class Chooser {
     place.layout = at != kNone ? PartLayout::transposed : PartLayout::columns;
     if (at == kNone) at = find_host(dtype, use.rows);
     if (at == kNone) {
-      return stays(use, WeightsAs::packed, by_name,
-                   fmt::format("no input [1, C, 1, S] for {} has a C of {} or {}",
-                               dtype_name(dtype), use.columns, use.rows));
+      return stays(
+          use, WeightsAs::packed, by_name,
+          fmt::format("no input [1, C, 1, S] for {} has a C of {}", dtype_name(dtype),
+                      use.columns == use.rows ? fmt::to_string(use.columns)
+                                              : fmt::format("{} or {}", use.columns, use.rows)));
     }
     Host& host = hosts_[at];
     const std::int64_t columns = place.layout == PartLayout::transposed ? use.rows : use.columns;

@@ -70,14 +70,6 @@ Registry my_kernels() {
 
 }  // namespace
 
-TEST_CASE("the repository's goldens hold") {
-  const MilcRun run = run_milc({"check", "golden"}, builtin_kernels(), {.cwd = MILGEN_SOURCE_DIR});
-  INFO(run.out);
-  INFO(run.err);
-  CHECK(run.code == kExitDone);
-  CHECK(run.out.ends_with("all match\n"));
-}
-
 TEST_CASE("a user's kernels get goldens, and a changed kernel fails with what differs") {
   const TemporaryFolder folder;
   const Registry kernels = my_kernels<second>();

@@ -350,7 +350,7 @@ TEST_CASE("choices that are not possible") {
     CHECK(diagnostics.all()[0].message == message);
   };
   refuse({.choices = {{"sideways", WeightsAs::param}}}, "weights.unknown",
-         "weight sideways is to be param, but no output needs a weight of that name");
+         "weight 'sideways' is to be param, but no output needs a weight of that name");
   refuse({.choices = {{"up", WeightsAs::param}, {"up", WeightsAs::packed}}}, "weights.choice",
          "weight 'up' is to be param and packed");
   diagnostics.clear();
